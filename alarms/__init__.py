@@ -1,0 +1,1 @@
+"""Alarms, their evaluation, and the delivery of what they say."""

@@ -1,0 +1,1 @@
+"""HTTP: the native API and one folder an OpenStack dialect."""

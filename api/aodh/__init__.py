@@ -1,0 +1,1 @@
+"""The Aodh v2 dialect."""

@@ -1,0 +1,1 @@
+"""The Gnocchi v1 dialect."""

@@ -1,0 +1,1 @@
+"""Usage to money: price plans, rating, invoices, exports, explanations."""

@@ -1,0 +1,1 @@
+"""Where readings come from: polling, lifecycle notices and the spool on disk."""

@@ -1,0 +1,1 @@
+"""The compute core: flavors, images, networks and instances, and the drivers that run them."""

@@ -1,0 +1,1 @@
+"""START HERE: one file a process, and the wiring that joins the packages."""

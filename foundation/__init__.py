@@ -1,0 +1,1 @@
+"""What every package stands on: time, ids, money, errors, settings, the database and the outbox."""

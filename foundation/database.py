@@ -1,0 +1,93 @@
+"""The database: a bounded pool, and one transaction a use case."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import IsolationLevel
+from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
+
+from foundation.errors import Unavailable
+
+CONNECT_WAIT_S_MAX = 3.0
+POOL_WAITING_MAX = 200
+STATEMENT_TIMEOUT_MS = 30_000
+TRANSACTION_TIMEOUT_MS = 60_000
+
+Transaction: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+"""A connection inside an open transaction. Services take it first and never commit."""
+
+Pool: TypeAlias = ConnectionPool[Transaction]
+
+
+class Isolation(Enum):
+    """What a transaction sees; SNAPSHOT is one instant for every statement in it, and writes nothing."""
+
+    READ_COMMITTED = "read committed"
+    REPEATABLE_READ = "repeatable read"
+    SNAPSHOT = "snapshot"
+
+
+def open_pool(
+    url: str,
+    *,
+    size_max: int,
+    application_name: str,
+    size_min: int = 1,
+    transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
+) -> Pool:
+    """Open a pool whose connections work in UTC, are checked before use, and end a transaction that hangs.
+
+    The pool opens although the database is away, so that a process can start before it; a use then raises Unavailable.
+    """
+    options = (
+        f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS} -c transaction_timeout={transaction_timeout_ms}"
+        " -c idle_in_transaction_session_timeout=30000"
+    )
+    pool: Pool = ConnectionPool(
+        url,
+        min_size=size_min,
+        max_size=size_max,
+        max_waiting=POOL_WAITING_MAX,
+        timeout=CONNECT_WAIT_S_MAX,
+        check=ConnectionPool.check_connection,
+        kwargs={"application_name": application_name, "options": options, "connect_timeout": 3},
+        open=False,
+    )
+    pool.open(wait=False)
+    return pool
+
+
+@contextmanager
+def transaction(pool: Pool, isolation: Isolation = Isolation.READ_COMMITTED) -> Iterator[Transaction]:
+    """Run one transaction: committed when the block ends, rolled back when it raises.
+
+    Raises Unavailable when the database is away or refuses, also at COMMIT: then nobody may be told that the work is done.
+    """
+    try:
+        with pool.connection() as connection:
+            set_isolation(connection, isolation)
+            with connection.transaction():
+                yield connection
+    except (PoolTimeout, TooManyRequests) as error:
+        raise Unavailable("the database does not answer; try again in a few seconds") from error
+    except psycopg.OperationalError as error:
+        if is_outage(error):
+            raise Unavailable("the database ended the connection; nothing was changed, try again") from error
+        raise
+
+
+def set_isolation(connection: Transaction, isolation: Isolation) -> None:
+    """Set what the next transaction of a pooled connection sees, whatever its last user had set."""
+    connection.isolation_level = (
+        IsolationLevel.READ_COMMITTED if isolation is Isolation.READ_COMMITTED else IsolationLevel.REPEATABLE_READ
+    )
+    connection.read_only = isolation is Isolation.SNAPSHOT
+
+
+def is_outage(error: psycopg.OperationalError) -> bool:
+    """Tell a database that is away, full or shutting down from an error in what was asked of it."""
+    state = error.sqlstate
+    return state is None or state[:2] in {"08", "53", "57", "58"} or state in {"25P03", "25P04"}

@@ -1,0 +1,98 @@
+"""The outbox: an event is written in the transaction that makes it true, and handled by whoever hears its topic, at least once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from foundation.database import Transaction
+from foundation.ids import new_id
+
+CLAIM_EVENTS_MAX = 200
+ATTEMPTS_MAX = 50
+RETRY_DELAY_S_MAX = 300
+ERROR_TEXT_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """Something that became true: topic says what kind, key says of what, payload says the rest."""
+
+    id: UUID
+    topic: str
+    key: str
+    payload: dict[str, Any]
+    created_at: datetime
+    attempts: int
+
+
+APPEND_EVENT: LiteralString = "INSERT INTO outbox_event (id, topic, key, payload) VALUES (%s, %s, %s, %s)"
+
+
+def append(tx: Transaction, topic: str, *, key: str, payload: Mapping[str, Any]) -> UUID:
+    """Write an event in the caller's transaction and wake the relay when that commits; return the event's id."""
+    event_id = new_id()
+    tx.execute(APPEND_EVENT, (event_id, topic, key, Jsonb(dict(payload))))
+    tx.execute("NOTIFY nephoscope_outbox")
+    return event_id
+
+
+CLAIM_DUE_EVENTS: LiteralString = """
+    SELECT id, topic, key, payload, created_at, attempts
+    FROM outbox_event
+    WHERE handled_at IS NULL AND next_attempt_at <= %(now)s
+    ORDER BY id
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+"""
+
+
+def claim_due(tx: Transaction, *, now: datetime, limit: int = CLAIM_EVENTS_MAX) -> Sequence[OutboxEvent]:
+    """Claim events in order of birth; the transaction is the lease, so that a crash gives them back."""
+    with tx.cursor(row_factory=class_row(OutboxEvent)) as cursor:
+        return cursor.execute(CLAIM_DUE_EVENTS, {"now": now, "limit": limit}).fetchall()
+
+
+MARK_HANDLED: LiteralString = "UPDATE outbox_event SET handled_at = %s, attempts = attempts + 1 WHERE id = %s"
+
+
+def mark_handled(tx: Transaction, event_id: UUID, *, now: datetime) -> None:
+    """Record that every hearer of the event has done its part, in the transaction of that part."""
+    tx.execute(MARK_HANDLED, (now, event_id))
+
+
+MARK_FAILED: LiteralString = """
+    UPDATE outbox_event SET attempts = attempts + 1, next_attempt_at = %(retry_at)s, last_error = %(error)s
+    WHERE id = %(id)s
+"""
+
+
+def mark_failed(tx: Transaction, event: OutboxEvent, *, error: str, now: datetime) -> None:
+    """Put an event back with a growing delay; it stays, and shows, however often it fails."""
+    delay_s = min(RETRY_DELAY_S_MAX, 2 ** min(event.attempts, ATTEMPTS_MAX))
+    parameters = {"retry_at": now + timedelta(seconds=delay_s), "error": error[:ERROR_TEXT_MAX], "id": event.id}
+    tx.execute(MARK_FAILED, parameters)
+
+
+COUNT_DUE_EVENTS: LiteralString = "SELECT count(*) FROM outbox_event WHERE handled_at IS NULL"
+
+
+def count_pending(tx: Transaction) -> int:
+    """Count the events that are not handled yet: the relay's backlog."""
+    row = tx.execute(COUNT_DUE_EVENTS).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+DROP_HANDLED: LiteralString = """
+    DELETE FROM outbox_event WHERE id IN (SELECT id FROM outbox_event WHERE handled_at < %s LIMIT 10000)
+"""
+
+
+def drop_handled(tx: Transaction, *, before: datetime) -> int:
+    """Delete events handled before an instant, at most 10,000 a call; return how many."""
+    return tx.execute(DROP_HANDLED, (before,)).rowcount

@@ -1,0 +1,1 @@
+"""Scaling groups and policies, and the decisions taken for them."""

@@ -1,0 +1,76 @@
+"""Shared by all tests: one database a session, made from the migrations, and a transaction a test that is rolled back."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from alembic import command
+from alembic.config import Config
+from foundation.database import Pool, Transaction, open_pool
+from foundation.ids import new_hex_id
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def cluster_url() -> Iterator[str]:
+    """The superuser URL of a TimescaleDB cluster: the one that NEPHO_TEST_DATABASE_URL names, or one of our own."""
+    given = os.environ.get("NEPHO_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    from provision.timescaledb import running_test_cluster
+
+    with running_test_cluster(ROOT / "var") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def database_url(cluster_url: str) -> Iterator[str]:
+    """An own database with the whole schema, dropped at the end."""
+    name = f"test_{new_hex_id()}"
+    with psycopg.connect(cluster_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = with_database(cluster_url, name)
+    migrate(url, "head")
+    yield url
+    with psycopg.connect(cluster_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def pool(database_url: str) -> Iterator[Pool]:
+    """A pool on the session's database, for tests that need several transactions; they clean up what they commit."""
+    opened = open_pool(database_url, size_max=8, application_name="tests")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def tx(pool: Pool) -> Iterator[Transaction]:
+    """A transaction that is rolled back when the test ends."""
+    with pool.connection() as connection:
+        yield connection
+        connection.rollback()
+
+
+def with_database(url: str, name: str) -> str:
+    """Return the URL with another database name."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+def migrate(url: str, revision: str) -> None:
+    """Bring a database to a revision."""
+    config = Config(str(ROOT / "alembic.ini"))
+    config.set_main_option("script_location", str(ROOT / "alembic"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    if revision == "base":
+        command.downgrade(config, "base")
+    else:
+        command.upgrade(config, revision)
