@@ -78,6 +78,18 @@ def mark_failed(tx: Transaction, event: OutboxEvent, *, error: str, now: datetim
     tx.execute(MARK_FAILED, parameters)
 
 
+HAS_DUE_EVENTS: LiteralString = """
+    SELECT EXISTS (SELECT FROM outbox_event WHERE handled_at IS NULL AND next_attempt_at <= %s)
+"""
+
+
+def has_due(tx: Transaction, *, now: datetime) -> bool:
+    """Tell whether the relay has something to do."""
+    row = tx.execute(HAS_DUE_EVENTS, (now,)).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
 COUNT_DUE_EVENTS: LiteralString = "SELECT count(*) FROM outbox_event WHERE handled_at IS NULL"
 
 

@@ -1,0 +1,177 @@
+"""The worker process: each Celery task asks the database what is due, claims it and does it; a task carries no truth."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from alarms import service as alarms
+from alarms import webhook
+from entrypoints import wiring
+from foundation import outbox
+from foundation.clock import utc_now
+from foundation.database import Pool, open_pool, transaction
+from foundation.errors import Unavailable
+from foundation.settings import Settings
+from metering import service as metering
+from scaling import service as scaling
+
+log = structlog.get_logger()
+
+VISIBILITY_TIMEOUT_S = 120
+TASK_TIME_LIMIT_S = 100
+TICK_INTERVAL_S = 1.0
+TICK_EXPIRES_S = 5
+"""A tick that waited longer is thrown away: the next one finds the same work."""
+TRANSACTION_TIMEOUT_MS = 90_000
+ROLL_UP_MARKS_MAX = 200
+ROUNDS_MAX = 20
+"""How often one task takes more of the same work before it lets the queue turn."""
+EVALUATE_ALARMS_MAX = 10_000
+DELIVERIES_MAX = 20
+OUTBOX_KEPT_DAYS = 7
+
+
+def make_app(settings: Settings) -> Celery:
+    """Configure Celery so that a crash redelivers within seconds and nothing runs beyond its lease."""
+    broker = settings.redis_url.get_secret_value()
+    made = Celery("nephoscope", broker=broker)
+    made.conf.update(
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        task_time_limit=TASK_TIME_LIMIT_S,
+        task_soft_time_limit=TASK_TIME_LIMIT_S - 10,
+        task_default_queue=f"nephoscope-{settings.installation or 'default'}",
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_soft_shutdown_timeout=10,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 5,
+            "health_check_interval": 10,
+        },
+        timezone="UTC",
+        beat_schedule={
+            "tick": {"task": "tick", "schedule": TICK_INTERVAL_S, "options": {"expires": TICK_EXPIRES_S}},
+        },
+    )
+    return made
+
+
+settings = Settings()
+app = make_app(settings)
+pools: dict[int, Pool] = {}
+"""The pool of this child; a pool is never carried over a fork."""
+
+
+def database() -> Pool:
+    """Return this child's pool, opened at its first use."""
+    pool = pools.get(os.getpid())
+    if pool is None:
+        url = settings.database_url.get_secret_value()
+        pool = open_pool(url, size_max=3, application_name="worker", transaction_timeout_ms=TRANSACTION_TIMEOUT_MS)
+        pools[os.getpid()] = pool
+    return pool
+
+
+@worker_process_init.connect
+def open_database(**_: Any) -> None:
+    """Open the pool when a child starts, so that the first task does not wait for it."""
+    database()
+
+
+@worker_process_shutdown.connect
+def close_database(**_: Any) -> None:
+    """Give the connections back when a child ends."""
+    for pool in pools.values():
+        pool.close()
+
+
+def task(name: str) -> Callable[[Callable[..., None]], Any]:
+    """Declare a task whose outage is no failure: the next tick finds the work again."""
+
+    def declare(function: Callable[..., None]) -> Any:
+        def run(*arguments: Any) -> None:
+            try:
+                function(*arguments)
+            except Unavailable as error:
+                log.warning("task.postponed", task=name, reason=error.message)
+
+        return app.task(name=name)(run)
+
+    return declare
+
+
+def repeat_until_done(step: Callable[[], int]) -> None:
+    """Run a step until it finds nothing to do, at most ROUNDS_MAX times."""
+    for _ in range(ROUNDS_MAX):
+        if step() == 0:
+            return
+
+
+@task("tick")
+def tick() -> None:
+    """Look at what is due, in one short transaction, and wake the tasks that do it."""
+    now = utc_now()
+    with transaction(database()) as tx:
+        due_shards = metering.dirty_shards(tx)
+        wanted = [
+            (relay_outbox, outbox.has_due(tx, now=now)),
+            (evaluate_alarms, alarms.has_due(tx, now=now)),
+            (send_deliveries, alarms.has_due_deliveries(tx, now=now)),
+            (converge_groups, scaling.has_due(tx, now=now)),
+        ]
+    for shard in due_shards:
+        roll_up.apply_async((shard,), expires=TICK_EXPIRES_S)
+    for wake, is_due in wanted:
+        if is_due:
+            wake.apply_async(expires=TICK_EXPIRES_S)
+
+
+@task("roll_up")
+def roll_up(shard: int) -> None:
+    """Recompute the dirty buckets of one shard; only one worker at a time holds a shard."""
+    with metering.shard_lease(database(), shard) as leased:
+        if leased is not None:
+            repeat_until_done(partial(metering.roll_up_leased, leased, marks_max=ROLL_UP_MARKS_MAX))
+
+
+@task("relay_outbox")
+def relay_outbox() -> None:
+    """Hand events to their hearers, then wake what they may have made due."""
+    repeat_until_done(lambda: wiring.relay_outbox(database(), now=utc_now()))
+    send_deliveries.apply_async(expires=TICK_EXPIRES_S)
+    converge_groups.apply_async(expires=TICK_EXPIRES_S)
+
+
+@task("evaluate_alarms")
+def evaluate_alarms() -> None:
+    """Judge the due alarms, and relay at once what changed."""
+    with transaction(database()) as tx:
+        result = alarms.evaluate_due(tx, now=utc_now(), limit=EVALUATE_ALARMS_MAX)
+    if result.transitions:
+        relay_outbox.apply_async(expires=TICK_EXPIRES_S)
+
+
+@task("send_deliveries")
+def send_deliveries() -> None:
+    """Send the due webhooks: lease, call outside any transaction, record."""
+    repeat_until_done(lambda: webhook.send_due(database(), settings, limit=DELIVERIES_MAX))
+
+
+@task("converge_groups")
+def converge_groups() -> None:
+    """Bring the scaling groups to their desired size."""
+    with transaction(database()) as tx:
+        scaling.converge_groups(tx, now=utc_now())

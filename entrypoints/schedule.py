@@ -1,0 +1,14 @@
+"""The scheduler process: Celery beat with one plain UTC tick a second, which is only a wake-up."""
+
+import sys
+
+from entrypoints.jobs import app
+
+
+def main() -> None:
+    """Run beat until it is told to stop; it keeps no state that matters."""
+    app.Beat(loglevel="WARNING", schedule="/dev/null", scheduler_cls="celery.beat:Scheduler").run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
