@@ -1,4 +1,4 @@
-"""What a hypervisor driver promises: the nouns that pass between the agent and a host, and the operations, idempotent by UUID.
+"""What a hypervisor driver promises: the nouns between agent and host, and the operations, idempotent by UUID.
 
 A driver is made for one installation and one host. It lists and touches only what carries that installation's id.
 """
@@ -117,7 +117,7 @@ class NetworkSpec:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSpec:
-    """All that a host needs to make a guest; user text (name, metadata, user data) is data, never markup and never a path."""
+    """All that a host needs to make a guest; user text is data in it, never markup and never a path."""
 
     instance_id: UUID
     project_id: str
@@ -152,7 +152,7 @@ class ObservedInstance:
 
 @dataclass(frozen=True, slots=True)
 class DiskStats:
-    """Counters of one disk since the boot began (bytes, requests, ns) and its sizes (bytes); None where the host knows none."""
+    """Counters of one disk since the boot began (bytes, requests, ns) and its sizes (bytes); None: unknown."""
 
     device: str
     read_bytes: int | None = None
@@ -168,7 +168,7 @@ class DiskStats:
 
 @dataclass(frozen=True, slots=True)
 class PortStats:
-    """Counters of one network card since the boot began, as the guest sees them: incoming is what the guest received."""
+    """Counters of one network card since the boot began, as the guest sees them: incoming is received."""
 
     device: str
     mac_address: str = ""
@@ -203,7 +203,7 @@ class InstanceStats:
 
 @dataclass(frozen=True, slots=True)
 class LifecycleNotice:
-    """Something happened on the host; `instance_id` is None for what concerns all of them (disconnected, reconnected)."""
+    """Something happened on the host; `instance_id` is None for what concerns all (disconnected, reconnected)."""
 
     kind: NoticeKind
     instance_id: UUID | None = None
@@ -221,8 +221,8 @@ class Leftovers:
 class Hypervisor(Protocol):
     """One host. Every operation may be repeated, in whole or after it was killed half-way, and ends in the same state.
 
-    All raise HypervisorUnavailable when the host does not answer. The driver may be used from one thread at a time; notices
-    come from a thread of its own.
+    All raise HypervisorUnavailable when the host does not answer. The driver may be used from one thread at a
+    time; notices come from a thread of its own.
     """
 
     def capacity(self) -> HostCapacity:
@@ -234,7 +234,7 @@ class Hypervisor(Protocol):
         ...
 
     def find_leftovers(self) -> Leftovers:
-        """Say of which instances and networks anything exists here at all, also what a killed operation left half made."""
+        """Say of which instances and networks anything exists here, also what a killed operation left half made."""
         ...
 
     def read_stats(self, only: Collection[UUID] | None = None) -> Sequence[InstanceStats]:
@@ -285,7 +285,7 @@ class Hypervisor(Protocol):
         ...
 
     def occupied_subnets(self) -> Sequence[IPv4Network]:
-        """List the IPv4 networks that the host routes for anything that is not ours, so that new subnets keep clear of them."""
+        """List the IPv4 networks that the host routes for anything not ours: new subnets keep clear of them."""
         ...
 
     def subscribe(self, callback: Callable[[LifecycleNotice], None]) -> None:
@@ -293,7 +293,7 @@ class Hypervisor(Protocol):
         ...
 
     def release_host(self) -> None:
-        """Take down networks, packet rules and settings that the driver made on the host; guests must be stopped before."""
+        """Take down the networks, packet rules and settings that we made on the host; guests are stopped before."""
         ...
 
     def close(self) -> None:
