@@ -1,0 +1,240 @@
+"""The embedded database: PostgreSQL 17 with TimescaleDB out of Debian 13's packages, in a tree of its own, run by an ordinary user."""
+
+import atexit
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from provision.debian_tree import Say, build_tree
+from provision.failures import ProvisionError
+
+SUITE = "trixie"
+PACKAGES = ("postgresql-17", "postgresql-17-timescaledb", "dash")
+TREE_RECIPE = "1"
+"""Raised when the way the tree is made changes, so that older trees are made anew."""
+
+BINARIES = "/usr/lib/postgresql/17/bin"
+FIRST_USER_ID, USER_IDS = 60_780, 100
+"""Between systemd's ranges and outside Debian's: an ordinary user that needs no line in the machine's passwd."""
+
+ADMINISTRATOR = "postgres"
+OWNER = "nepho"
+"""The role that owns our database and that the product runs as: no superuser."""
+
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 30
+LOG_BYTES_MAX = 10_000_000
+SOCKET_PATH_BYTES_MAX = 107
+SOCKET_NAME = ".s.PGSQL.5432"
+
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "''",
+    "unix_socket_directories": "'/run/postgresql'",
+    "unix_socket_permissions": "0700",
+    "shared_preload_libraries": "'timescaledb'",
+    "timescaledb.telemetry_level": "off",
+    "timescaledb.max_background_workers": "8",
+    "max_worker_processes": "24",
+    "max_parallel_workers": "2",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "synchronous_commit": "on",
+    "timezone": "'UTC'",
+    "log_timezone": "'UTC'",
+    "log_line_prefix": "'%m [%p] %q%a '",
+    "log_min_messages": "warning",
+    "checkpoint_completion_target": "0.9",
+    "max_wal_size": "1GB",
+    "autovacuum_naptime": "30s",
+    "jit": "off",
+    "datestyle": "'iso, mdy'",
+    "default_text_search_config": "'pg_catalog.simple'",
+}
+
+
+def tree_of(var: Path) -> Path:
+    """Where the private Debian tree with PostgreSQL is."""
+    return var / "timescaledb" / "tree"
+
+
+def install(var: Path, *, say: Say) -> Path:
+    """Make the tree unless it is there; returns its folder."""
+    tree = tree_of(var)
+    stamp = tree / "etc/nephoscope-tree"
+    wanted = f"{TREE_RECIPE} {SUITE} {' '.join(PACKAGES)}\n"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return tree
+    build_tree(tree, suite=SUITE, packages=PACKAGES, say=say)
+    for folder in ("data", "run/postgresql"):
+        (tree / folder).mkdir(parents=True, exist_ok=True)
+    user = ordinary_user()
+    (tree / "etc/passwd").write_text(f"root:x:0:0::/:/bin/sh\npostgres:x:{user}:{user}::/data:/bin/sh\n")
+    (tree / "etc/group").write_text(f"root:x:0:\npostgres:x:{user}:\n")
+    stamp.write_text(wanted)
+    return tree
+
+
+def ordinary_user() -> int:
+    """A user id that nobody on this machine has."""
+    taken = {entry.pw_uid for entry in pwd.getpwall()}
+    return next(i for i in range(FIRST_USER_ID, FIRST_USER_ID + USER_IDS) if i not in taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One PostgreSQL cluster: its program tree, its files, and the short folder of its socket."""
+
+    tree: Path
+    data_dir: Path
+    runtime_dir: Path
+    log_file: Path
+    durable: bool = True
+
+    def __post_init__(self) -> None:
+        length = len(os.fsencode(self.runtime_dir / SOCKET_NAME))
+        assert length <= SOCKET_PATH_BYTES_MAX, f"socket path of {length} bytes in {self.runtime_dir}"
+
+    @property
+    def owner(self) -> int:
+        """The user id that the server runs as."""
+        return self.data_dir.stat().st_uid
+
+    def url(self, *, role: str = OWNER, database: str = OWNER) -> str:
+        """The connection URL by the socket that only root and the server's user reach."""
+        return f"postgresql://{role}@/{database}?host={quote(str(self.runtime_dir), safe='/')}"
+
+    def program(self, user: int, *command: str) -> list[str]:
+        """The command line that runs a program of the tree with this cluster's folders."""
+        launcher = str(Path(__file__).with_name("chroot_exec.py"))
+        binds = [f"{self.data_dir}=/data", f"{self.runtime_dir}=/run/postgresql"]
+        ends_by = str(int(signal.SIGINT))
+        return [sys.executable, "-I", "-S", launcher, str(self.tree), str(user), ends_by, *binds, "--", *command]
+
+
+def create(cluster: Cluster, *, user: int | None = None) -> None:
+    """Make the cluster's files unless they are there: built aside, with our role and database, then renamed."""
+    cluster.runtime_dir.mkdir(parents=True, exist_ok=True)
+    if (cluster.data_dir / "PG_VERSION").exists():
+        os.chown(cluster.runtime_dir, cluster.owner, cluster.owner)
+        cluster.runtime_dir.chmod(0o700)
+        return
+    owner = ordinary_user() if user is None else user
+    partial = cluster.data_dir.with_name(cluster.data_dir.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True, mode=0o700)
+    for folder in (partial, cluster.runtime_dir):
+        os.chown(folder, owner, owner)
+        folder.chmod(0o700)
+    making = Cluster(cluster.tree, partial, cluster.runtime_dir, cluster.log_file, cluster.durable)
+    locale = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8")
+    access = (f"--username={ADMINISTRATOR}", "--auth=trust", "--data-checksums", "--no-instructions")
+    _run(making.program(owner, f"{BINARIES}/initdb", "--pgdata=/data", *locale, *access))
+    lines = (f"CREATE ROLE {OWNER} LOGIN CREATEDB;", f"CREATE DATABASE {OWNER} OWNER {OWNER};")
+    _run(
+        making.program(owner, f"{BINARIES}/postgres", "--single", "-D", "/data", "postgres"),
+        text="\n".join(lines) + "\n",
+    )
+    partial.rename(cluster.data_dir)
+
+
+def _run(command: list[str], *, text: str = "") -> None:
+    result = subprocess.run(command, input=text, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)
+    if result.returncode != 0 or "ERROR:" in result.stderr:
+        raise ProvisionError(
+            f"The embedded database could not be made ({result.stderr.strip()[-300:]}).",
+            mend="Run `make clean` if it holds nothing that you need, and `make run` again.",
+        )
+
+
+def start(cluster: Cluster) -> "subprocess.Popen[bytes]":
+    """Start the server and return when it answers; it ends with the caller, however the caller ends."""
+    create(cluster)
+    durability = {} if cluster.durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    flags = [f"--{name}={value.strip(chr(39))}" for name, value in {**SETTINGS, **durability}.items()]
+    cluster.log_file.parent.mkdir(parents=True, exist_ok=True)
+    if cluster.log_file.exists() and cluster.log_file.stat().st_size > LOG_BYTES_MAX:
+        cluster.log_file.unlink()
+    with cluster.log_file.open("ab") as log:
+        server = subprocess.Popen(
+            cluster.program(cluster.owner, f"{BINARIES}/postgres", "-D", "/data", *flags),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=0,
+        )
+    _wait_ready(cluster, server)
+    return server
+
+
+def _wait_ready(cluster: Cluster, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        if _says_ready(cluster.data_dir / "postmaster.pid", server.pid):
+            return
+        time.sleep(0.05)
+    stop(server)
+    last = cluster.log_file.read_text(errors="replace").strip().splitlines()[-1:] or ["it wrote nothing"]
+    raise ProvisionError(
+        f"The embedded database did not start ({last[0]}).",
+        mend=f"{cluster.log_file} says why; mend that and run it again.",
+    )
+
+
+def _says_ready(pid_file: Path, pid: int) -> bool:
+    """The eighth line of postmaster.pid is the server's own word on its state."""
+    try:
+        lines = pid_file.read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+
+
+def stop(server: "subprocess.Popen[bytes]") -> None:
+    """Fast shutdown, then immediate, then by force; returns when the server is gone."""
+    for number, wait_s in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
+        if server.poll() is not None:
+            return
+        server.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(wait_s)
+
+
+@contextlib.contextmanager
+def running_cluster(data_dir: Path, runtime_dir: Path, *, tree: Path, durable: bool = True) -> Iterator[str]:
+    """A cluster that runs while the block does; gives the owner's URL."""
+    cluster = Cluster(tree, data_dir, runtime_dir, data_dir.with_name(data_dir.name + ".log"), durable)
+    server = start(cluster)
+    try:
+        yield cluster.url()
+    finally:
+        stop(server)
+
+
+def ensure_test_cluster(var: Path) -> str:
+    """Start a throw-away cluster for tests under `var`/test, stopped when this Python ends; gives its superuser's URL."""
+    tree = install(var, say=lambda _: None)
+    home = var / "test" / f"postgresql-{os.getpid()}"
+    shutil.rmtree(home, ignore_errors=True)
+    runtime_dir = Path(tempfile.mkdtemp(prefix="nephoscope-test-", dir="/tmp"))
+    cluster = Cluster(tree, home / "data", runtime_dir, home / "log", durable=False)
+    server = start(cluster)
+
+    def end() -> None:
+        stop(server)
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(runtime_dir, ignore_errors=True)
+
+    atexit.register(end)
+    return cluster.url(role=ADMINISTRATOR, database="postgres")
