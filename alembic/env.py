@@ -2,9 +2,8 @@
 
 import os
 
-from sqlalchemy import create_engine, pool
-
 from alembic import context
+from sqlalchemy import create_engine, pool
 
 
 def migrate() -> None:

@@ -102,10 +102,9 @@ def relay_outbox(pool: Pool, *, now: datetime) -> int:
                     for hear in HEARERS[event.topic]:
                         hear(tx, event, now)
                     outbox.mark_handled(tx, event.id, now=now)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is stored with the event and logged
+            except Exception as error:
                 log.exception("outbox.event_failed", event_id=str(event.id), topic=event.topic)
                 outbox.mark_failed(tx, event, error=f"{type(error).__name__}: {error}", now=now)
             else:
                 handled += 1
     return handled
-

@@ -1,6 +1,6 @@
 """The database: a bounded pool, and one transaction a use case."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any, TypeAlias
@@ -61,7 +61,7 @@ def open_pool(
 
 
 @contextmanager
-def transaction(pool: Pool, isolation: Isolation = Isolation.READ_COMMITTED) -> Iterator[Transaction]:
+def transaction(pool: Pool, isolation: Isolation = Isolation.READ_COMMITTED) -> Generator[Transaction]:
     """Run one transaction: committed when the block ends, rolled back when it raises.
 
     Raises Unavailable when the database is away or refuses, also at COMMIT: then nobody may be told that the work is done.

@@ -15,7 +15,9 @@ class TimeInterval:
         if self.start.tzinfo is None or self.end.tzinfo is None:
             raise ValueError("an interval needs aware datetimes")
         if not self.start < self.end:
-            raise ValueError(f"an interval must start before it ends: {self.start.isoformat()} .. {self.end.isoformat()}")
+            raise ValueError(
+                f"an interval must start before it ends: {self.start.isoformat()} .. {self.end.isoformat()}"
+            )
 
     @property
     def duration(self) -> timedelta:

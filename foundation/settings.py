@@ -11,12 +11,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="NEPHO_", extra="ignore")
 
-    listen: str = Field("127.0.0.1:8780", pattern=r"^.+:\d{1,5}$", description="address and port of all HTTP interfaces")
+    listen: str = Field(
+        "127.0.0.1:8780", pattern=r"^.+:\d{1,5}$", description="address and port of all HTTP interfaces"
+    )
     var: Path = Field(Path("var"), description="where everything that the product makes lives")
     database_url: SecretStr = Field(SecretStr(""), description="PostgreSQL with TimescaleDB; empty: the embedded one")
     redis_url: SecretStr = Field(SecretStr(""), description="Redis or AMQP broker; empty: the embedded Redis")
     hypervisors: str = Field("qemu:///system", description="libvirt URIs, separated by commas; simulated:N for tests")
-    installation: str = Field("", pattern=r"^[a-z0-9]{0,12}$", description="marks what is ours on a shared machine; empty: from var/")
+    installation: str = Field(
+        "", pattern=r"^[a-z0-9]{0,12}$", description="marks what is ours on a shared machine; empty: from var/"
+    )
     poll_interval_s: float = Field(60, ge=1, le=3600, description="seconds between two readings of a host")
     virt_type: str = Field("auto", pattern=r"^(auto|kvm|qemu)$", description="kvm, qemu (emulation), or auto")
     region: str = Field("RegionOne", description="region in the service catalog")

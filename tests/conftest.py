@@ -7,10 +7,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from psycopg import sql
-
 from alembic import command
 from alembic.config import Config
+from psycopg import sql
+
 from foundation.database import Pool, Transaction, open_pool
 from foundation.ids import new_hex_id
 

@@ -18,8 +18,36 @@ FUNCTION_LINES_MAX = 60
 MODULE_LINES_MAX = 400
 POSITIONAL_PARAMETERS_MAX = 2
 FREE_PARAMETERS = {"self", "cls", "tx"}
-BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base", "handler", "data", "info", "process"}
-TEXT_SUFFIXES = {".py", ".md", ".toml", ".txt", ".in", ".sh", ".ts", ".tsx", ".css", ".json", ".sql", ".yaml", ".ini", ""}
+BANNED_NAMES = {
+    "utils",
+    "util",
+    "helpers",
+    "helper",
+    "common",
+    "misc",
+    "manager",
+    "base",
+    "handler",
+    "data",
+    "info",
+    "process",
+}
+TEXT_SUFFIXES = {
+    ".py",
+    ".md",
+    ".toml",
+    ".txt",
+    ".in",
+    ".sh",
+    ".ts",
+    ".tsx",
+    ".css",
+    ".json",
+    ".sql",
+    ".yaml",
+    ".ini",
+    "",
+}
 MACHINE_TRACES = re.compile(r"/work/|pypi\.org|pythonhosted|registry\.npmjs|deb\.debian\.org")
 
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -51,12 +79,17 @@ def test_modules_open_with_a_sentence_and_stay_short(source: Path) -> None:
 def test_functions_stay_short(source: Path) -> None:
     for function in functions_of(ast.parse(source.read_text())):
         length = (function.end_lineno or function.lineno) - function.lineno + 1
-        assert length <= FUNCTION_LINES_MAX, f"{source}: {function.name} has {length} lines; give a part of it a name of its own"
+        assert length <= FUNCTION_LINES_MAX, (
+            f"{source}: {function.name} has {length} lines; give a part of it a name of its own"
+        )
 
 
 def test_parameters_from_the_third_are_keyword_only(source: Path) -> None:
     for function in functions_of(ast.parse(source.read_text())):
-        if any(name_of(decorator) in {"get", "post", "put", "patch", "delete", "command", "fixture"} for decorator in function.decorator_list):
+        if any(
+            name_of(decorator) in {"get", "post", "put", "patch", "delete", "command", "fixture"}
+            for decorator in function.decorator_list
+        ):
             continue  # the framework passes these by name
         counted = [argument for argument in function.args.args if argument.arg not in FREE_PARAMETERS]
         assert len(counted) <= POSITIONAL_PARAMETERS_MAX + 1 or function.name.startswith("__"), (
@@ -81,13 +114,17 @@ def test_no_drawer_names(source: Path) -> None:
     assert source.stem not in BANNED_NAMES, f"{source}: name the module after what it owns"
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            assert node.name.lower() not in BANNED_NAMES, f"{source}: {node.name}: a name that could hold anything says nothing"
+            assert node.name.lower() not in BANNED_NAMES, (
+                f"{source}: {node.name}: a name that could hold anything says nothing"
+            )
 
 
 def test_the_domain_says_project_and_never_tenant() -> None:
     for package in DOMAIN:
         for path in (ROOT / package).rglob("*.py"):
-            assert "tenant" not in path.read_text().lower(), f"{path}: say project; tenant is a wire word and stays in api/"
+            assert "tenant" not in path.read_text().lower(), (
+                f"{path}: say project; tenant is a wire word and stays in api/"
+            )
 
 
 def test_no_float_on_the_way_of_money() -> None:
@@ -95,14 +132,21 @@ def test_no_float_on_the_way_of_money() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             is_float_name = isinstance(node, ast.Name) and node.id == "float"
             is_float_value = isinstance(node, ast.Constant) and isinstance(node.value, float)
-            assert not (is_float_name or is_float_value), f"{path}:{getattr(node, 'lineno', 0)}: money is Decimal end to end"
+            is_float = is_float_name or is_float_value
+            assert not is_float, f"{path}:{getattr(node, 'lineno', 0)}: money is Decimal end to end"
 
 
 def test_sql_is_never_put_together_from_strings(source: Path) -> None:
     for node in ast.walk(ast.parse(source.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"execute", "executemany", "copy"}:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in {"execute", "executemany", "copy"}
+        ):
             for argument in node.args[:1]:
-                assert not isinstance(argument, ast.JoinedStr | ast.BinOp), f"{source}:{node.lineno}: pass parameters, never build SQL text"
+                assert not isinstance(argument, ast.JoinedStr | ast.BinOp), (
+                    f"{source}:{node.lineno}: pass parameters, never build SQL text"
+                )
 
 
 def test_alembic_has_no_package_marker() -> None:

@@ -53,7 +53,9 @@ def test_the_migrations_give_the_committed_schema(database_url: str) -> None:
     if now != committed:
         (ROOT / "var").mkdir(exist_ok=True)
         (ROOT / "var" / "schema.sql").write_text(now)
-    assert now == committed, "the migrations changed the schema: read var/schema.sql, then copy it to alembic/schema.sql"
+    assert now == committed, (
+        "the migrations changed the schema: read var/schema.sql, then copy it to alembic/schema.sql"
+    )
 
 
 def test_the_migrations_go_up_down_and_up(cluster_url: str) -> None:
@@ -72,5 +74,7 @@ def test_the_migrations_go_up_down_and_up(cluster_url: str) -> None:
 
 
 def test_git_keeps_no_second_way_to_make_the_schema() -> None:
-    listed = subprocess.run(["git", "ls-files", "*.sql"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    listed = subprocess.run(
+        ["git", "ls-files", "*.sql"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     assert listed in (["alembic/schema.sql"], []), "SQL lives beside its function; only the snapshot is a file"
