@@ -1,0 +1,1 @@
+"""What we measure; benchmarks print figures and never decide a test."""
