@@ -67,7 +67,7 @@ def _without_options(words: Sequence[str]) -> tuple[list[str], str | None]:
 
 
 def sources_of_suite(sources: Sequence[AptSource], *, machine_suite: str, wanted_suite: str) -> list[AptSource]:
-    """The same mirrors with another Debian suite: the main archive and, where the machine has one, its security archive."""
+    """The same mirrors with another Debian suite: the main archive and, where there is one, its security archive."""
     kinds = {machine_suite: wanted_suite, f"{machine_suite}-security": f"{wanted_suite}-security"}
     found: dict[str, AptSource] = {}
     for source in sources:

@@ -1,7 +1,7 @@
 """Becomes a program of another Debian tree: own mount namespace, chroot, ordinary user, and ends when its parent does.
 
-Run as `python chroot_exec.py TREE UID SIGNAL [HOST_FOLDER=TREE_FOLDER ...] -- PROGRAM ARGUMENT...`. It never forks, so its
-process id is the program's; its mounts are seen by nobody else and vanish with it. Needs the standard library only.
+Run as `python chroot_exec.py TREE UID SIGNAL [HOST_FOLDER=TREE_FOLDER ...] -- PROGRAM ARGUMENT...`. It never forks, so
+its process id is the program's; its mounts are seen by nobody else and vanish with it. Standard library only.
 """
 
 import ctypes
@@ -54,7 +54,7 @@ def enter(tree: Path, *, user: int, binds: Sequence[tuple[str, str]]) -> None:
     os.umask(0o077)
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Enter the tree and become the program."""
     parent = os.getppid()
     split = arguments.index("--")

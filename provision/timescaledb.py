@@ -1,6 +1,5 @@
-"""The embedded database: PostgreSQL 17 with TimescaleDB out of Debian 13's packages, in a tree of its own, run by an ordinary user."""
+"""The embedded database: PostgreSQL 17 with TimescaleDB out of Debian 13's packages, run by an ordinary user."""
 
-import atexit
 import contextlib
 import os
 import pwd
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -64,7 +63,7 @@ SETTINGS: Mapping[str, str] = {
 
 def tree_of(var: Path) -> Path:
     """Where the private Debian tree with PostgreSQL is."""
-    return var / "timescaledb" / "tree"
+    return var.resolve() / "timescaledb" / "tree"
 
 
 def install(var: Path, *, say: Say) -> Path:
@@ -212,29 +211,26 @@ def stop(server: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def running_cluster(data_dir: Path, runtime_dir: Path, *, tree: Path, durable: bool = True) -> Iterator[str]:
-    """A cluster that runs while the block does; gives the owner's URL."""
+def running_cluster(data_dir: Path, runtime_dir: Path, *, tree: Path, durable: bool = True) -> Generator[Cluster]:
+    """A cluster that runs while the block does."""
     cluster = Cluster(tree, data_dir, runtime_dir, data_dir.with_name(data_dir.name + ".log"), durable)
     server = start(cluster)
     try:
-        yield cluster.url()
+        yield cluster
     finally:
         stop(server)
 
 
-def ensure_test_cluster(var: Path) -> str:
-    """Start a throw-away cluster for tests under `var`/test, stopped when this Python ends; gives its superuser's URL."""
+@contextlib.contextmanager
+def running_test_cluster(var: Path) -> Generator[str]:
+    """A throw-away cluster for tests, which runs and exists while the block does; gives its superuser's URL."""
     tree = install(var, say=lambda _: None)
-    home = var / "test" / f"postgresql-{os.getpid()}"
+    home = var.resolve() / "test" / f"postgresql-{os.getpid()}"
     shutil.rmtree(home, ignore_errors=True)
-    runtime_dir = Path(tempfile.mkdtemp(prefix="nephoscope-test-", dir="/tmp"))
-    cluster = Cluster(tree, home / "data", runtime_dir, home / "log", durable=False)
-    server = start(cluster)
-
-    def end() -> None:
-        stop(server)
+    runtime_dir = Path(tempfile.mkdtemp(prefix="nephoscope-test-"))
+    try:
+        with running_cluster(home / "data", runtime_dir, tree=tree, durable=False) as cluster:
+            yield cluster.url(role=ADMINISTRATOR, database="postgres")
+    finally:
         shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(runtime_dir, ignore_errors=True)
-
-    atexit.register(end)
-    return cluster.url(role=ADMINISTRATOR, database="postgres")
