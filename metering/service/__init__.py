@@ -1,0 +1,20 @@
+"""The use cases of metering, one file a noun; every function takes the transaction first and never commits."""
+
+from metering.model import SHARD_COUNT
+from metering.service.ingest import ingest_samples, record_lifecycle_event
+from metering.service.reading import read_windows
+from metering.service.rolling import roll_up_shard, shard_lease
+from metering.service.usage import counter_samples, counter_usage, state_segments, take_snapshot
+
+__all__ = [
+    "SHARD_COUNT",
+    "counter_samples",
+    "counter_usage",
+    "ingest_samples",
+    "read_windows",
+    "record_lifecycle_event",
+    "roll_up_shard",
+    "shard_lease",
+    "state_segments",
+    "take_snapshot",
+]
