@@ -1,0 +1,306 @@
+"""Our packet rules: two nftables tables named after the installation, for NAT, isolation of networks and true addresses.
+
+The chains are written once and stay; what changes are the elements of their sets, so that counters go on counting. Only the
+tables of our own installation are ever read, changed or removed.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any, TypeAlias
+
+from compute.domain_xml import bridge_name, tap_name
+from compute.hypervisor.contract import HypervisorUnavailable, NetworkSpec, PortSpec
+
+NFT_TIMEOUT_S = 20
+INET = "inet"
+BRIDGE = "bridge"
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SetKey:
+    """One set of our tables."""
+
+    family: str
+    name: str
+
+
+BRIDGES = SetKey(INET, "bridges")
+"""Our bridges."""
+LOOPS = SetKey(INET, "loops")
+"""Each bridge with itself: where the kernel passes bridged packets through us too (br_netfilter), a network stays whole."""
+ROUTES = SetKey(INET, "routes")
+"""Bridge and subnet of the networks that may speak to the outside."""
+SUBNETS = SetKey(INET, "subnets")
+"""The subnets that are hidden behind the host's address."""
+TAPS = SetKey(BRIDGE, "taps")
+"""The devices of our guests."""
+CARDS = SetKey(BRIDGE, "cards")
+"""Device and MAC of each port."""
+ADDRESSES = SetKey(BRIDGE, "addresses")
+"""Device, MAC and address of each port."""
+
+SET_TYPES: Mapping[SetKey, tuple[Any, list[str]]] = {
+    BRIDGES: ("ifname", []),
+    LOOPS: (["ifname", "ifname"], []),
+    ROUTES: (["ifname", "ipv4_addr"], ["interval"]),
+    SUBNETS: ("ipv4_addr", ["interval"]),
+    TAPS: ("ifname", []),
+    CARDS: (["ifname", "ether_addr"], []),
+    ADDRESSES: (["ifname", "ether_addr", "ipv4_addr"], []),
+}
+
+Elements: TypeAlias = Mapping[SetKey, frozenset[tuple[str, ...]]]
+
+
+def table_name(installation: str) -> str:
+    """Name our table."""
+    return f"nephoscope_{installation}"
+
+
+def wanted_elements(networks: Iterable[NetworkSpec], ports: Iterable[PortSpec]) -> Elements:
+    """Say what our sets must hold for these networks and ports."""
+    network_list, port_list = list(networks), list(ports)
+    routed = [network for network in network_list if network.is_routed]
+    return {
+        BRIDGES: frozenset((bridge_name(network.network_id),) for network in network_list),
+        LOOPS: frozenset((bridge_name(network.network_id),) * 2 for network in network_list),
+        ROUTES: frozenset((bridge_name(network.network_id), str(network.cidr)) for network in routed),
+        SUBNETS: frozenset((str(network.cidr),) for network in routed),
+        TAPS: frozenset((tap_name(port.port_id),) for port in port_list),
+        CARDS: frozenset((tap_name(port.port_id), port.mac_address.lower()) for port in port_list),
+        ADDRESSES: frozenset(
+            (tap_name(port.port_id), port.mac_address.lower(), str(port.ip_address)) for port in port_list
+        ),
+    }
+
+
+def build_tables(table: str) -> list[Json]:
+    """Write both tables whole: sets, counters, chains and rules, without elements."""
+    commands: list[Json] = [_add("table", {"family": family, "name": table}) for family in (INET, BRIDGE)]
+    for key, (element_type, flags) in SET_TYPES.items():
+        new_set: Json = {"family": key.family, "table": table, "name": key.name, "type": element_type}
+        commands.append(_add("set", new_set | ({"flags": flags} if flags else {})))
+    for family, name in ((INET, "isolated"), (INET, "refused"), (BRIDGE, "spoofed")):
+        commands.append(_add("counter", {"family": family, "table": table, "name": name}))
+    for family, chain, rules in (
+        (INET, _chain("forward", "filter", 0), _forward_rules()),
+        (INET, _chain("input", "filter", 0), _input_rules()),
+        (INET, _chain("postrouting", "nat", 100), _nat_rules()),
+        (BRIDGE, _chain("prerouting", "filter", -200), _address_rules()),
+    ):
+        commands.append(_add("chain", chain | {"family": family, "table": table}))
+        commands += [
+            _add("rule", {"family": family, "table": table, "chain": chain["name"], "expr": rule}) for rule in rules
+        ]
+    return commands
+
+
+def _forward_rules() -> list[list[Json]]:
+    ours_in, ours_out = _match(_meta("iifname"), "@bridges"), _match(_meta("oifname"), "@bridges")
+    return [
+        [_match(_meta("iifname"), "@bridges", "!="), _match(_meta("oifname"), "@bridges", "!="), {"accept": None}],
+        [_match({"concat": [_meta("iifname"), _meta("oifname")]}, "@loops"), {"accept": None}],
+        [ours_in, ours_out, {"counter": "isolated"}, {"drop": None}],
+        [_established(), {"accept": None}],
+        [_match({"concat": [_meta("iifname"), _payload("ip", "saddr")]}, "@routes"), {"accept": None}],
+        [{"counter": "refused"}, {"drop": None}],
+    ]
+
+
+def _input_rules() -> list[list[Json]]:
+    """What a guest may ask of its host: an address, names and an echo; all else is refused."""
+    return [
+        [_match(_meta("iifname"), "@bridges", "!="), {"accept": None}],
+        [_established(), {"accept": None}],
+        [_match(_payload("udp", "dport"), {"set": [53, 67]}), {"accept": None}],
+        [_match(_payload("tcp", "dport"), 53), {"accept": None}],
+        [_match(_payload("icmp", "type"), "echo-request"), {"accept": None}],
+        [{"counter": "refused"}, {"drop": None}],
+    ]
+
+
+def _nat_rules() -> list[list[Json]]:
+    return [
+        [_match(_payload("ip", "saddr"), "@subnets"), _match(_meta("oifname"), "@bridges", "!="), {"masquerade": None}]
+    ]
+
+
+def _address_rules() -> list[list[Json]]:
+    """A guest speaks only by its own MAC and address, and never as a DHCP server; there is no IPv6 yet."""
+    card = {"concat": [_meta("iifname"), _payload("ether", "saddr")]}
+    arp_card = {"concat": [_meta("iifname"), _payload("arp", "saddr ether")]}
+    drop: list[Json] = [{"counter": "spoofed"}, {"drop": None}]
+    return [
+        [_match(_meta("iifname"), "@taps", "!="), {"accept": None}],
+        [_match(card, "@cards", "!="), *drop],
+        [
+            _match(_payload("ip", "saddr"), "0.0.0.0"),  # noqa: S104  # a guest without an address yet
+            _match(_payload("udp", "sport"), 68),
+            _match(_payload("udp", "dport"), 67),
+            {"accept": None},
+        ],
+        [_match(_payload("udp", "sport"), 67), *drop],
+        [
+            _match({"concat": [_meta("iifname"), _payload("ether", "saddr"), _payload("ip", "saddr")]}, "@addresses"),
+            {"accept": None},
+        ],
+        [
+            _match(
+                {"concat": [_meta("iifname"), _payload("arp", "saddr ether"), _payload("arp", "saddr ip")]},
+                "@addresses",
+            ),
+            {"accept": None},
+        ],
+        [_match(arp_card, "@cards"), _match(_payload("arp", "saddr ip"), "0.0.0.0"), {"accept": None}],  # noqa: S104
+        drop,
+    ]
+
+
+def decide_changes(table: str, *, present: Elements, wanted: Elements) -> list[Json]:
+    """Say which elements to take out and which to put in, to turn one into the other."""
+    commands: list[Json] = []
+    for verb, minuend, subtrahend in (("delete", present, wanted), ("add", wanted, present)):
+        for key in SET_TYPES:
+            elements = sorted(minuend.get(key, frozenset()) - subtrahend.get(key, frozenset()))
+            if elements:
+                content = [_element(element) for element in elements]
+                commands.append(
+                    {verb: {"element": {"family": key.family, "table": table, "name": key.name, "elem": content}}}
+                )
+    return commands
+
+
+def read_elements(listing: Json) -> dict[SetKey, frozenset[tuple[str, ...]]]:
+    """Read the elements of our sets out of nft's JSON listing of a table."""
+    found: dict[SetKey, frozenset[tuple[str, ...]]] = {}
+    for item in listing.get("nftables", []):
+        described = item.get("set")
+        if described is None:
+            continue
+        key = SetKey(described["family"], described["name"])
+        found[key] = frozenset(_read_element(element) for element in described.get("elem", []))
+    return found
+
+
+class PacketFilter:
+    """The tables of one installation on this host."""
+
+    def __init__(self, installation: str) -> None:
+        self.table = table_name(installation)
+
+    def converge(self, networks: Iterable[NetworkSpec], ports: Iterable[PortSpec]) -> None:
+        """Make the tables where they are missing and bring their elements to what these networks and ports need."""
+        present = self._read()
+        commands: list[Json] = [*self._removal(), *build_tables(self.table)] if present is None else []
+        commands += decide_changes(self.table, present=present or {}, wanted=wanted_elements(networks, ports))
+        if commands:
+            run_nft(commands)
+
+    def remove(self) -> None:
+        """Take our tables away."""
+        run_nft(self._removal())
+
+    def count_drops(self) -> dict[str, int]:
+        """Say how many packets each reason for dropping has cost: isolated, refused, spoofed."""
+        drops: dict[str, int] = {}
+        for family in (INET, BRIDGE):
+            for item in (list_table(family, self.table) or {}).get("nftables", []):
+                if "counter" in item:
+                    drops[item["counter"]["name"]] = int(item["counter"]["packets"])
+        return drops
+
+    def _removal(self) -> list[Json]:
+        """Remove whether there or not: an add of an existing table does nothing."""
+        tables = [{"table": {"family": family, "name": self.table}} for family in (INET, BRIDGE)]
+        return [{verb: table} for table in tables for verb in ("add", "delete")]
+
+    def _read(self) -> Elements | None:
+        """Read the present elements, None when a table is missing or not whole."""
+        found: dict[SetKey, frozenset[tuple[str, ...]]] = {}
+        for family in (INET, BRIDGE):
+            listing = list_table(family, self.table)
+            if listing is None:
+                return None
+            found |= read_elements(listing)
+        return found if found.keys() == SET_TYPES.keys() else None
+
+
+def list_table(family: str, table: str) -> Json | None:
+    """Read one table; None when there is none."""
+    done = _nft(["-j", "list", "table", family, table])
+    return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def list_table_names() -> Sequence[str]:
+    """Name the inet tables of the host, whosever they are."""
+    done = _nft(["-j", "list", "tables", INET])
+    if done.returncode != 0:
+        return []
+    return [item["table"]["name"] for item in json.loads(done.stdout)["nftables"] if "table" in item]
+
+
+def run_nft(commands: Sequence[Json]) -> None:
+    """Apply commands in one kernel transaction: all of them or none. Raises HypervisorUnavailable."""
+    done = _nft(["-j", "-f", "-"], text=json.dumps({"nftables": list(commands)}))
+    if done.returncode != 0:
+        raise HypervisorUnavailable(f"the packet filter refused our rules: {done.stderr.strip()[:500]}")
+
+
+def _nft(arguments: list[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["nft", *arguments], input=text, capture_output=True, text=True, timeout=NFT_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HypervisorUnavailable(f"the packet filter does not answer: {error}") from error
+
+
+def _add(kind: str, content: Json) -> Json:
+    return {"add": {kind: content}}
+
+
+def _chain(name: str, kind: str, priority: int) -> Json:
+    return {"name": name, "type": kind, "hook": name, "prio": priority, "policy": "accept"}
+
+
+def _match(left: Json, right: Any, operator: str = "==") -> Json:
+    return {"match": {"op": operator, "left": left, "right": right}}
+
+
+def _meta(key: str) -> Json:
+    return {"meta": {"key": key}}
+
+
+def _payload(protocol: str, name: str) -> Json:
+    return {"payload": {"protocol": protocol, "field": name}}
+
+
+def _established() -> Json:
+    return {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}}
+
+
+def _element(parts: tuple[str, ...]) -> Any:
+    written = [_part(part) for part in parts]
+    return written[0] if len(written) == 1 else {"concat": written}
+
+
+def _part(part: str) -> Any:
+    if "/" not in part:
+        return part
+    network = IPv4Network(part)
+    return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
+
+
+def _read_element(element: Any) -> tuple[str, ...]:
+    is_joined = isinstance(element, dict) and "concat" in element
+    parts: list[Any] = element["concat"] if is_joined else [element]
+    return tuple(_read_part(part) for part in parts)
+
+
+def _read_part(part: Any) -> str:
+    return part if isinstance(part, str) else f"{part['prefix']['addr']}/{part['prefix']['len']}"
