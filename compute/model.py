@@ -1,6 +1,6 @@
 """The nouns of compute: hosts, flavors, images, networks and instances, as the database keeps them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -150,7 +150,7 @@ class Port:
     position: int
     mac_address: str
     ip_address: IPv4Address
-    security_group_ids: tuple[UUID, ...]
+    security_group_ids: Sequence[UUID]
     vm_state: VmState
     host_name: str
     created_at: datetime
@@ -223,7 +223,7 @@ class Instance:
     image_name: str
     key_name: str | None
     metadata: Mapping[str, str]
-    tags: tuple[str, ...]
+    tags: Sequence[str]
     desired: Desired
     generation: int
     reboot_from_epoch: int | None
@@ -282,29 +282,22 @@ class HostObservation:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkRequest:
-    """A network that a launch asks for, with a fixed address where one is wished for."""
-
-    network_id: UUID
-    ip_address: IPv4Address | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """One order for count_min to count_max instances of a kind; no networks means the project's own."""
+    """One order for count_min to count_max instances of a kind; no networks means the project's own, no groups `default`."""
 
     name: str
     image_id: UUID
     flavor_id: str
-    networks: tuple[NetworkRequest, ...] = ()
+    network_ids: Sequence[UUID] = ()
+    fixed_addresses: Mapping[UUID, IPv4Address] = field(default_factory=dict[UUID, IPv4Address])
     user_data: bytes | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
-    security_groups: tuple[str, ...] = ()
+    security_groups: Sequence[str] = ()
     key_name: str | None = None
     availability_zone: str | None = None
     count_min: int = 1
     count_max: int = 1
-    tags: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
     description: str | None = None
     hostname: str | None = None
 
