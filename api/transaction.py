@@ -1,0 +1,78 @@
+"""One request, one transaction, committed before the first byte of the answer, so that a failing COMMIT is a 503 and never a lie.
+
+A request waits for its connection outside the threads: threads that wait could keep those who have one from ever giving it back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import psycopg
+from fastapi import Depends, Request
+from fastapi.concurrency import contextmanager_in_threadpool
+from psycopg_pool import PoolTimeout, TooManyRequests
+
+from api.context import context_of
+from foundation.database import Isolation, Pool, Transaction, is_outage, set_isolation
+from foundation.errors import Unavailable
+
+CONNECTION_WAIT_S_MAX = 5.0
+
+
+@contextmanager
+def connection_of(pool: Pool) -> Generator[Transaction]:
+    """Lend a connection on which nothing has begun yet; whatever goes wrong with the database itself becomes Unavailable."""
+    try:
+        with pool.connection() as connection:
+            yield connection
+    except (PoolTimeout, TooManyRequests) as error:
+        raise Unavailable("the database does not answer; try again in a few seconds") from error
+    except psycopg.OperationalError as error:
+        if is_outage(error):
+            raise Unavailable("the database ended the connection; nothing was changed, try again") from error
+        raise
+
+
+@contextmanager
+def begun(connection: Transaction, isolation: Isolation) -> Generator[Transaction]:
+    """Run one transaction on the request's connection."""
+    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        raise AssertionError("a request has one transaction: RequestTransaction or SnapshotTransaction, not both")
+    set_isolation(connection, isolation)
+    with connection.transaction():
+        yield connection
+
+
+async def lend_connection(request: Request) -> AsyncIterator[Transaction]:
+    """Admit the request to the database and lend it a connection until the endpoint has returned."""
+    context = context_of(request)
+    try:
+        async with asyncio.timeout(CONNECTION_WAIT_S_MAX):
+            await context.connections.acquire()
+    except TimeoutError as error:
+        raise Unavailable("the service is busy; try again in a few seconds") from error
+    try:
+        async with contextmanager_in_threadpool(connection_of(context.pool)) as connection:
+            yield connection
+    finally:
+        context.connections.release()
+
+
+RequestConnection = Annotated[Transaction, Depends(lend_connection, scope="function")]
+
+
+def begin_transaction(connection: RequestConnection) -> Iterator[Transaction]:
+    """Begin the request's transaction, commit it when the endpoint has returned, roll it back when it raises."""
+    with begun(connection, Isolation.READ_COMMITTED) as tx:
+        yield tx
+
+
+def begin_snapshot(connection: RequestConnection) -> Iterator[Transaction]:
+    """Begin a read-only transaction that sees one instant throughout."""
+    with begun(connection, Isolation.SNAPSHOT) as tx:
+        yield tx
+
+
+RequestTransaction = Annotated[Transaction, Depends(begin_transaction, scope="function")]
+SnapshotTransaction = Annotated[Transaction, Depends(begin_snapshot, scope="function")]
