@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, Inexact, localcontext
 from enum import StrEnum
+from fractions import Fraction
+from math import ceil, floor
 
 MONEY_DIGITS = 38
 """Significant digits of every calculation with money, as many as the database keeps (numeric(38,12))."""
@@ -70,3 +72,20 @@ def round_amount(amount: Decimal, *, currency: str, mode: RoundingMode) -> Decim
     """Round an amount to the decimal places of its currency."""
     with localcontext(Context(prec=MONEY_DIGITS)):
         return amount.quantize(Decimal(1).scaleb(-currency_exponent(currency)), rounding=DECIMAL_ROUNDING[mode])
+
+
+def round_exact(amount: Fraction, *, currency: str, mode: RoundingMode) -> Decimal:
+    """Round an exact quotient (a price per hour times seconds) to the decimal places of its currency, in one step.
+
+    A quotient has no exact Decimal, so it stays a Fraction until here; the three modes are integer arithmetic on it.
+    """
+    exponent = currency_exponent(currency)
+    scaled = amount * 10**exponent
+    match mode:
+        case RoundingMode.FLOOR:
+            units = floor(scaled)
+        case RoundingMode.CEILING:
+            units = ceil(scaled)
+        case RoundingMode.HALF_UP:
+            units = floor(abs(scaled) + Fraction(1, 2)) * (1 if scaled >= 0 else -1)
+    return Decimal(units).scaleb(-exponent, MONEY_CONTEXT)

@@ -1,0 +1,406 @@
+"""The nouns of billing: prices, usage as it is priced, charges, and the invoice with its lines. Decimal or Fraction, always exact."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import NewType, TypeAlias
+from uuid import UUID
+
+from foundation.interval import TimeInterval
+from foundation.money import RoundingMode
+
+PricePlanId = NewType("PricePlanId", UUID)
+PriceVersionId = NewType("PriceVersionId", UUID)
+InvoiceId = NewType("InvoiceId", UUID)
+
+ACTIVE = "active"
+INSTANCE_TIME = "instance"
+"""The meter of an instance's seconds by flavor and state."""
+DISK_SPACE = "disk"
+"""The meter of the GiB-seconds that an instance's disk exists, whatever its state."""
+OUTGOING_BYTES = "network.outgoing.bytes"
+
+SECONDS_AN_HOUR = Decimal(3600)
+PRICE_SCALE_MAX = 10
+"""Decimal places of a price; with a factor's 4 and a MiB's share of a GiB (10) a unit price fits in 24."""
+FACTOR_SCALE_MAX = 4
+UNROUNDED_SCALE = 12
+"""Decimal places in which an unrounded amount is shown and stored; the exact one is quantity x price / per."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatePrice:
+    """What a state other than active costs: a factor of the active price, or an hourly price of its own."""
+
+    state: str
+    factor: Decimal | None = None
+    per_hour: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if (self.factor is None) == (self.per_hour is None):
+            raise ValueError(f"the price of state {self.state!r} is either a factor or an hourly price")
+        if self.state == ACTIVE:
+            raise ValueError("the active state is priced by per_hour itself")
+        require_price(self.factor, scale_max=FACTOR_SCALE_MAX)
+        require_price(self.per_hour)
+
+
+@dataclass(frozen=True, slots=True)
+class FlavorPrice:
+    """An instance of one flavor by the second, in each of its states."""
+
+    flavor: str
+    per_hour: Decimal
+    states: tuple[StatePrice, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_price(self.per_hour)
+        require_distinct_states(self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class SizePrice:
+    """An instance by the second from its vCPUs and memory, for every flavor without a price of its own."""
+
+    per_vcpu_hour: Decimal
+    per_ram_gib_hour: Decimal
+    states: tuple[StatePrice, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_price(self.per_vcpu_hour)
+        require_price(self.per_ram_gib_hour)
+        require_distinct_states(self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskPrice:
+    """A GiB of disk held through one billing month; a second of it costs the month's price over the month's real seconds."""
+
+    per_gib_month: Decimal
+
+    def __post_init__(self) -> None:
+        require_price(self.per_gib_month)
+
+
+@dataclass(frozen=True, slots=True)
+class CounterPrice:
+    """What a counter has counted: `per` base units (2**30 B) are one priced unit (GiB)."""
+
+    meter: str
+    base_unit: str
+    unit: str
+    per: Decimal
+    price: Decimal
+
+    def __post_init__(self) -> None:
+        require_price(self.price)
+        require_price(self.per)
+        if self.per <= 0:
+            raise ValueError("a counter's unit is made of a positive number of base units")
+
+
+Price: TypeAlias = FlavorPrice | SizePrice | DiskPrice | CounterPrice
+
+
+@dataclass(frozen=True, slots=True)
+class PricePlan:
+    """A named set of prices in one currency; its prices are its versions."""
+
+    id: PricePlanId
+    name: str
+    currency: str
+    is_default: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PriceVersion:
+    """The prices of a plan from an instant on, never edited: a change is a later version."""
+
+    id: PriceVersionId
+    plan_id: PricePlanId
+    number: int
+    effective_from: datetime
+    prices: tuple[Price, ...]
+
+    def __post_init__(self) -> None:
+        keys = [price_key(price) for price in self.prices]
+        if len(set(keys)) != len(keys):
+            raise ValueError("two prices of one version would charge the same thing twice")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAssignment:
+    """The plan that an account is on from an instant on."""
+
+    plan_id: PricePlanId
+    effective_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BillingAccount:
+    """Who pays, and on what terms: everything of an invoice that is not usage and not price."""
+
+    project_id: str
+    time_zone: str
+    currency: str
+    tax_rate: Decimal
+    rounding: RoundingMode
+    issuer_name: str
+    series: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceWindow:
+    """A part of a period in which one price version holds; None where no price was in force."""
+
+    interval: TimeInterval
+    version: PriceVersion | None
+
+
+@dataclass(frozen=True, slots=True)
+class StateUsage:
+    """A stretch of an instance's life in one state and one flavor, between two lifecycle events."""
+
+    resource_id: UUID
+    name: str
+    interval: TimeInterval
+    state: str
+    flavor_name: str
+    vcpus: int
+    ram_mib: int
+    disk_gib: int
+    opened_by: str
+    closed_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CounterUsage:
+    """What a resource's counter rose by inside one price window, in the meter's own unit."""
+
+    resource_id: UUID
+    name: str
+    meter: str
+    unit: str
+    interval: TimeInterval
+    quantity: Decimal
+    sample_count: int
+    first_observed_at: datetime
+    last_observed_at: datetime
+
+
+UsageRecord: TypeAlias = StateUsage | CounterUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A quantity at one price, exact and unrounded: quantity x unit_price / per."""
+
+    meter: str
+    resource_id: UUID
+    resource_name: str
+    state: str
+    flavor_name: str
+    interval: TimeInterval
+    quantity: Decimal
+    base_unit: str
+    unit: str
+    unit_price: Decimal
+    per: Decimal
+    version_id: PriceVersionId
+    version_number: int
+    evidence: str
+
+    @property
+    def amount(self) -> Fraction:
+        """The exact amount; a Fraction, since a second at a price an hour has no exact Decimal."""
+        return Fraction(self.quantity) * Fraction(self.unit_price) / Fraction(self.per)
+
+
+@dataclass(frozen=True, slots=True)
+class Unbilled:
+    """Usage that no price covers, kept with its reason so that nothing is lost unseen."""
+
+    meter: str
+    resource_id: UUID
+    resource_name: str
+    interval: TimeInterval
+    quantity: Decimal
+    base_unit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """All usage of a period, each unit in exactly one charge or in exactly one unbilled entry."""
+
+    charges: tuple[Charge, ...]
+    unbilled: tuple[Unbilled, ...]
+
+
+class InvoiceStatus(StrEnum):
+    """Where an invoice stands: the last of its events; only a draft may still change."""
+
+    DRAFT = "draft"
+    FINALIZED = "finalized"
+    PAID = "paid"
+    VOID = "void"
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    """One resource at one price; `amount` is its share of the rounded subtotal, so that the lines foot."""
+
+    number: int
+    meter: str
+    resource_id: UUID
+    resource_name: str
+    state: str
+    flavor_name: str
+    started_at: datetime
+    ended_at: datetime
+    base_quantity: Decimal
+    base_unit: str
+    unit: str
+    unit_price: Decimal
+    per_base: Decimal
+    price_version_id: PriceVersionId
+    price_version_number: int
+    tax_rate: Decimal
+    amount: Decimal
+    charge_count: int
+    usage_digest: str
+
+    @property
+    def amount_exact(self) -> Fraction:
+        """The exact amount before rounding."""
+        return Fraction(self.base_quantity) * Fraction(self.unit_price) / Fraction(self.per_base)
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceTax:
+    """The tax of all lines of one rate, rounded once."""
+
+    tax_rate: Decimal
+    base: Decimal
+    tax: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a period costs: lines, tax and total, before or after it becomes an invoice."""
+
+    account: BillingAccount
+    period: TimeInterval
+    rated_until: datetime
+    lines: tuple[InvoiceLine, ...]
+    taxes: tuple[InvoiceTax, ...]
+    unbilled: tuple[Unbilled, ...]
+    versions: tuple[PriceVersion, ...]
+    subtotal: Decimal
+    tax_total: Decimal
+    total: Decimal
+
+    @property
+    def subtotal_exact(self) -> Fraction:
+        """The exact sum of the lines before rounding."""
+        return sum((line.amount_exact for line in self.lines), Fraction(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice without its lines, as stored; number, finalized_at and chain_digest are there once it is final."""
+
+    id: InvoiceId
+    project_id: str
+    kind: str
+    version: int
+    revision: int
+    period_start: datetime
+    period_end: datetime
+    rated_until: datetime
+    time_zone: str
+    currency: str
+    tax_rate: Decimal
+    rounding: RoundingMode
+    issuer_name: str
+    series: str
+    subtotal: Decimal
+    tax_total: Decimal
+    total: Decimal
+    snapshot: str
+    digest: str
+    status: InvoiceStatus
+    number: int | None
+    finalized_at: datetime | None
+    previous_chain: str | None
+    chain_digest: str | None
+    created_at: datetime
+
+    @property
+    def period(self) -> TimeInterval:
+        """The billed period, half-open."""
+        return TimeInterval(self.period_start, self.period_end)
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether the invoice has its number, and so can never change."""
+        return self.number is not None
+
+    @property
+    def label(self) -> str:
+        """The number as printed, or the word draft."""
+        return f"{self.series}-{self.number:06d}" if self.number is not None else "draft"
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceEvent:
+    """A step in an invoice's life, never changed."""
+
+    kind: str
+    at: datetime
+    actor: str
+    reason: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authorship:
+    """Who changes money, why, and by which request: written beside every change of it."""
+
+    actor: str
+    reason: str
+    request_id: str = ""
+
+
+def price_key(price: Price) -> tuple[str, str]:
+    """Return what a price charges for: no two prices of a version may share it."""
+    match price:
+        case FlavorPrice():
+            return ("flavor", price.flavor)
+        case SizePrice():
+            return ("size", "")
+        case DiskPrice():
+            return ("disk", "")
+        case CounterPrice():
+            return ("counter", price.meter)
+
+
+def require_price(amount: Decimal | None, *, scale_max: int = PRICE_SCALE_MAX) -> None:
+    """Refuse a price that is negative, not finite, too fine or too large to be kept exactly."""
+    if amount is None:
+        return
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int) or amount < 0:
+        raise ValueError("a price is a finite number that is not negative")
+    if -exponent > scale_max or amount >= 10**12:
+        raise ValueError(f"a price has at most {scale_max} decimal places and stays below 10^12")
+
+
+def require_distinct_states(states: Sequence[StatePrice]) -> None:
+    """Refuse a state that is priced twice."""
+    if len({price.state for price in states}) != len(states):
+        raise ValueError("a state has one price")
