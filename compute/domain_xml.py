@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TypeAlias
 from uuid import UUID
@@ -46,6 +46,7 @@ class GuestMark:
     instance_id: UUID
     project_id: str
     ports: tuple[PortSpec, ...]
+    host_boot: str = ""
 
 
 def domain_name(installation: str, instance_id: UUID) -> str:
@@ -75,16 +76,18 @@ def build_domain_xml(
     virt_type: str,
     files: GuestFiles,
     owner: str,
+    host_boot: str = "",
 ) -> str:
     """Describe a guest to libvirt: virtio devices, direct kernel boot where the image has a kernel, serial console to a file.
 
     `owner` is the user and group ("+64055:+64055") as which QEMU runs; its files are handed to it by us, so that libvirt
-    never changes the owner of an image that many guests share.
+    never changes the owner of an image that many guests share. `host_boot` names the boot of the host in which the guest was
+    last started, so that a guest that the host took down with it is told from one that never ran.
     """
     domain = etree.Element("domain", type=virt_type)
     _add(domain, "name", domain_name(installation, spec.instance_id))
     _add(domain, "uuid", str(spec.instance_id))
-    domain.append(_metadata(spec, installation))
+    domain.append(_metadata(spec, installation=installation, host_boot=host_boot))
     _add(domain, "memory", str(spec.memory_mib), unit="MiB")
     _add(domain, "vcpu", str(spec.vcpus), placement="static")
     _add_boot(domain, spec, files)
@@ -150,11 +153,12 @@ def _add_port(devices: Element, port: PortSpec, *, installation: str) -> None:
     _add(card, "model", type="virtio")
 
 
-def _metadata(spec: InstanceSpec, installation: str) -> Element:
+def _metadata(spec: InstanceSpec, *, installation: str, host_boot: str) -> Element:
     metadata = etree.Element("metadata")
     mark = etree.SubElement(metadata, f"{{{NAMESPACE}}}instance", nsmap={PREFIX: NAMESPACE})
     mark.set("installation", installation)
     mark.set("id", str(spec.instance_id))
+    mark.set("host-boot", host_boot)
     mark.set("project", _checked(spec.project_id))
     for port in spec.ports:
         element = etree.SubElement(mark, f"{{{NAMESPACE}}}port")
@@ -179,6 +183,7 @@ def read_guest_mark(xml: str) -> GuestMark | None:
         installation=mark.get("installation", ""),
         instance_id=UUID(mark.get("id", "")),
         project_id=mark.get("project", ""),
+        host_boot=mark.get("host-boot", ""),
         ports=tuple(
             PortSpec(
                 port_id=UUID(port.get("id", "")),
@@ -208,6 +213,14 @@ def build_network_xml(spec: NetworkSpec, *, installation: str, mtu: int) -> str:
     network = etree.Element("network")
     _add(network, "name", network_name(installation, spec.network_id))
     _add(network, "uuid", str(spec.network_id))
+    mark = etree.SubElement(_add(network, "metadata"), f"{{{NAMESPACE}}}network", nsmap={PREFIX: NAMESPACE})
+    mark.set("installation", installation)
+    mark.set("id", str(spec.network_id))
+    mark.set("project", _checked(spec.project_id or ""))
+    mark.set("cidr", str(spec.cidr))
+    mark.set("gateway", str(spec.gateway_ip))
+    mark.set("routed", "yes" if spec.is_routed else "no")
+    mark.set("name-servers", " ".join(str(server) for server in spec.name_servers))
     _add(network, "forward", mode="open")
     _add(network, "bridge", name=bridge_name(spec.network_id), stp="off", delay="0")
     _add(network, "mtu", size=str(mtu))
@@ -217,6 +230,21 @@ def build_network_xml(spec: NetworkSpec, *, installation: str, mtu: int) -> str:
     address = _add(network, "ip", address=str(spec.gateway_ip), prefix=str(spec.cidr.prefixlen))
     _add(address, "dhcp")
     return etree.tostring(network, encoding="unicode", pretty_print=True)
+
+
+def read_network_mark(xml: str, *, installation: str) -> NetworkSpec | None:
+    """Read back a network that we described; None where it carries no mark of this installation."""
+    mark = etree.fromstring(xml.encode(), _parser()).find(f"metadata/{{{NAMESPACE}}}network")
+    if mark is None or mark.get("installation") != installation:
+        return None
+    return NetworkSpec(
+        network_id=UUID(mark.get("id", "")),
+        project_id=mark.get("project") or None,
+        cidr=IPv4Network(mark.get("cidr", "")),
+        gateway_ip=IPv4Address(mark.get("gateway", "")),
+        is_routed=mark.get("routed") == "yes",
+        name_servers=tuple(IPv4Address(server) for server in mark.get("name-servers", "").split()),
+    )
 
 
 def build_dhcp_host_xml(port: PortSpec) -> str:

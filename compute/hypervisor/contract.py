@@ -22,7 +22,11 @@ class HypervisorUnavailable(Unavailable):
     """The host does not answer: what runs on it is unknown, which is never the same as stopped."""
 
 
-class LaunchFailure(Conflict):
+class HypervisorRefusal(Conflict):
+    """The host answered, and did not do what was asked of it."""
+
+
+class LaunchFailure(HypervisorRefusal):
     """The guest could not be made or started; the sentence becomes the instance's fault."""
 
 

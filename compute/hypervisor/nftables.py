@@ -297,9 +297,14 @@ def _part(part: str) -> Any:
 
 
 def _read_element(element: Any) -> tuple[str, ...]:
-    is_joined = isinstance(element, dict) and "concat" in element
-    parts: list[Any] = element["concat"] if is_joined else [element]
-    return tuple(_read_part(part) for part in parts)
+    return tuple(_read_part(part) for part in _parts(element))
+
+
+def _parts(element: Any) -> list[Any]:
+    try:
+        return element["concat"]
+    except (KeyError, TypeError):
+        return [element]
 
 
 def _read_part(part: Any) -> str:

@@ -1,0 +1,106 @@
+"""The host's own network, as far as we ask or change it: which subnets it uses, forwarding, a lease given back."""
+
+import fcntl
+import json
+import secrets
+import socket
+import struct
+import subprocess
+from collections.abc import Collection, Sequence
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from compute.hypervisor.contract import HypervisorUnavailable
+from compute.hypervisor.nftables import list_table_names
+
+IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+FORWARD_BEFORE = Path("/run/nephoscope-ip-forward-before")
+"""What forwarding was before the first installation on this machine turned it on; the last to leave puts it back."""
+
+IP_TIMEOUT_S = 10
+MTU_DEFAULT = 1500
+SO_BINDTODEVICE = 25
+DHCP_SERVER_PORT = 67
+DHCP_CLIENT_PORT = 68
+DHCP_MAGIC = bytes((99, 130, 83, 99))
+
+
+def run_ip(*arguments: str) -> list[dict[str, Any]]:
+    """Ask iproute2; return its JSON. Raises HypervisorUnavailable."""
+    try:
+        done = subprocess.run(
+            ["ip", "-j", *arguments], capture_output=True, text=True, timeout=IP_TIMEOUT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise HypervisorUnavailable(f"the host does not say how its network is: {error}") from error
+    return json.loads(done.stdout or "[]")
+
+
+def read_routed_subnets(*, except_devices: Collection[str]) -> Sequence[IPv4Network]:
+    """List the IPv4 networks that the host routes to anything but these devices."""
+    return [
+        IPv4Network(route["dst"])
+        for route in run_ip("-4", "route", "show", "table", "all")
+        if route["dst"] != "default" and route.get("dev") not in except_devices and route.get("dev") != "lo"
+    ]
+
+
+def read_mtu() -> int:
+    """Return the packet size that passes the host's default route, so that guests do not send larger ones."""
+    for route in run_ip("-4", "route", "show", "default"):
+        for link in run_ip("link", "show", "dev", route["dev"]):
+            return min(MTU_DEFAULT, int(link["mtu"]))
+    return MTU_DEFAULT
+
+
+def turn_forwarding_on() -> None:
+    """Let the host route for our networks, and remember how it was; to be called before the first network is made."""
+    if not FORWARD_BEFORE.exists():
+        FORWARD_BEFORE.write_text(IP_FORWARD.read_text())
+    if IP_FORWARD.read_text().strip() != "1":
+        IP_FORWARD.write_text("1")
+
+
+def put_forwarding_back(*, is_needed: bool) -> None:
+    """Put forwarding back as it was, unless another installation or another network of the host still needs it."""
+    others = [name for name in list_table_names() if name.startswith("nephoscope_")]
+    if others or not FORWARD_BEFORE.exists():
+        return
+    if not is_needed:
+        IP_FORWARD.write_text(FORWARD_BEFORE.read_text())
+    FORWARD_BEFORE.unlink()
+
+
+def release_lease(bridge: str, *, server: IPv4Address, address: IPv4Address, mac_address: str) -> None:
+    """Give a lease back in a removed guest's name (DHCPRELEASE, RFC 2131 4.4.6), so that its address is free at once.
+
+    It names the card and no client id: dnsmasq then finds the lease whatever id the guest had used. A bridge or a server
+    that is gone has no lease to give back.
+    """
+    card = bytes.fromhex(mac_address.replace(":", ""))
+    header = struct.pack("!BBBBIHH", 1, 1, len(card), 0, secrets.randbits(32), 0, 0)
+    addresses = address.packed + bytes(12)
+    body = header + addresses + card.ljust(16, b"\0") + bytes(192) + DHCP_MAGIC
+    options = bytes((53, 1, 7, 54, 4)) + server.packed + bytes((255,))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        try:
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sender.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, bridge.encode() + b"\0")
+            sender.sendto(body + options, (str(server), DHCP_SERVER_PORT))
+        except OSError:
+            return
+
+
+class HostLock:
+    """Holds off the other installations of this machine while something that all share is changed."""
+
+    def __init__(self, path: Path = Path("/run/nephoscope.lock")) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._file = self._path.open("w")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
