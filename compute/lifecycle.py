@@ -110,25 +110,25 @@ STATUS_BY_VM_STATE: Mapping[VmState, InstanceStatus] = {
 
 def require_startable(instance: Instance) -> None:
     """Raise InstanceStateConflict unless the instance is stopped and nothing is being done to it."""
-    require_state(instance, "start", vm_states=frozenset({"stopped"}), tasks=frozenset())
+    require_state(instance, act="start", vm_states=frozenset({"stopped"}), tasks=frozenset())
 
 
 def require_stoppable(instance: Instance) -> None:
     """Raise InstanceStateConflict unless the instance runs and nothing is being done to it."""
-    require_state(instance, "stop", vm_states=frozenset({"active"}), tasks=frozenset())
+    require_state(instance, act="stop", vm_states=frozenset({"active"}), tasks=frozenset())
 
 
 def require_rebootable(instance: Instance, *, is_hard: bool) -> None:
     """Raise InstanceStateConflict; a hard reboot also wakes an instance that is stopped or in error, as in Nova."""
     if is_hard:
-        require_state(
-            instance, "reboot", frozenset({"active", "stopped", "error"}), frozenset({"rebooting", "rebooting_hard"})
-        )
+        states: frozenset[VmState] = frozenset({"active", "stopped", "error"})
+        tasks = frozenset({"rebooting", "rebooting_hard"})
+        require_state(instance, act="reboot", vm_states=states, tasks=tasks)
     else:
-        require_state(instance, "reboot", frozenset({"active"}), frozenset())
+        require_state(instance, act="reboot", vm_states=frozenset({"active"}), tasks=frozenset())
 
 
-def require_state(instance: Instance, act: str, *, vm_states: frozenset[VmState], tasks: frozenset[str]) -> None:
+def require_state(instance: Instance, *, act: str, vm_states: frozenset[VmState], tasks: frozenset[str]) -> None:
     """Raise InstanceStateConflict in Nova's own words."""
     if instance.vm_state not in vm_states:
         raise InstanceStateConflict(
