@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from provision.apt_sources import (
@@ -13,14 +13,13 @@ from provision.apt_sources import (
     render_deb822,
     sources_of_suite,
 )
+from provision.children import Say
 from provision.failures import ProvisionError
 
 APT_TIMEOUT_S = 900
 PACKAGES_MAX = 400
 LEFT_OUT = ("./usr/share/doc/*", "./usr/share/man/*", "./usr/share/info/*", "./usr/share/locale/*", "./var/lib/dpkg/*")
 MERGED_FOLDERS = ("bin", "sbin", "lib", "lib64")
-
-Say = Callable[[str], None]
 
 
 def machine_sources(etc_apt: Path = Path("/etc/apt")) -> list[AptSource]:

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from provision.debian_tree import Say
+from provision.children import Say
 from provision.failures import ProvisionError
 from provision.kernel_modules import load_order
 
@@ -18,8 +17,8 @@ RECIPE_FILES = Path(__file__).with_name("guest")
 BUSYBOX = Path("/bin/busybox")
 DISK_MIB = 256
 KERNEL_COMMAND_LINE = "console=ttyS0 quiet"
-WANTED_MODULES = ("virtio_pci", "virtio_net", "virtio_blk", "virtio_balloon", "virtio_rng", "isofs", "sr_mod", "button", "evdev")
-"""sr_mod finds a config drive that is a CD, button and evdev the host's shutdown request."""
+WANTED_MODULES = ("virtio_pci", "virtio_net", "virtio_blk", "virtio_balloon", "virtio_rng", "isofs", "button", "evdev")
+"""isofs reads the config drive (a second virtio disk); button and evdev hear the host's shutdown request."""
 
 COMMAND_TIMEOUT_S = 300
 
@@ -64,8 +63,16 @@ def load_manifest(var: Path) -> GuestImage:
         manifest = json.loads((folder / "manifest.json").read_text())
     except FileNotFoundError:
         raise ProvisionError("The guest image is not built.", mend="Run `make setup`.") from None
-    parts = {part: ImageFile(**manifest.pop(part)) for part in ("kernel", "initramfs", "disk")}
-    return GuestImage(folder=folder, **manifest, **parts)
+    return GuestImage(
+        name=manifest["name"],
+        folder=folder,
+        recipe=manifest["recipe"],
+        kernel_version=manifest["kernel_version"],
+        kernel_command_line=manifest["kernel_command_line"],
+        kernel=ImageFile(**manifest["kernel"]),
+        initramfs=ImageFile(**manifest["initramfs"]),
+        disk=ImageFile(**manifest["disk"]),
+    )
 
 
 def recipe_digest() -> str:
@@ -122,7 +129,9 @@ def _run(command: Sequence[str | Path], *, cwd: Path, text: str | None = None) -
     )
     if result.returncode != 0:
         reason = (result.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise ProvisionError(f"`{command[0]}` failed while the guest image was made ({reason}).", mend="Mend that and run it again.")
+        raise ProvisionError(
+            f"`{command[0]}` failed while the guest image was made ({reason}).", mend="Mend that and run it again."
+        )
     return result.stdout
 
 
@@ -205,5 +214,5 @@ def _make_disk(work: Path) -> None:
 
 def _describe(path: Path, *, image_format: str) -> ImageFile:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    os.chmod(path, 0o644)
+    path.chmod(0o644)
     return ImageFile(file=path.name, format=image_format, size_bytes=path.stat().st_size, sha256=digest)

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from provision.debian_tree import Say, build_tree
+from provision.children import Say
+from provision.debian_tree import build_tree
 from provision.failures import ProvisionError
 
 SUITE = "trixie"
 PACKAGES = ("postgresql-17", "postgresql-17-timescaledb", "dash")
 TREE_RECIPE = "1"
 """Raised when the way the tree is made changes, so that older trees are made anew."""
+STAMP = "etc/nephoscope-tree"
 
 BINARIES = "/usr/lib/postgresql/17/bin"
 FIRST_USER_ID, USER_IDS = 60_780, 100
@@ -66,12 +68,20 @@ def tree_of(var: Path) -> Path:
     return var.resolve() / "timescaledb" / "tree"
 
 
+def is_installed(var: Path) -> bool:
+    """Whether the tree is there and made by the present recipe."""
+    stamp = tree_of(var) / STAMP
+    return stamp.exists() and stamp.read_text() == _wanted()
+
+
+def _wanted() -> str:
+    return f"{TREE_RECIPE} {SUITE} {' '.join(PACKAGES)}\n"
+
+
 def install(var: Path, *, say: Say) -> Path:
     """Make the tree unless it is there; returns its folder."""
     tree = tree_of(var)
-    stamp = tree / "etc/nephoscope-tree"
-    wanted = f"{TREE_RECIPE} {SUITE} {' '.join(PACKAGES)}\n"
-    if stamp.exists() and stamp.read_text() == wanted:
+    if is_installed(var):
         return tree
     build_tree(tree, suite=SUITE, packages=PACKAGES, say=say)
     for folder in ("data", "run/postgresql"):
@@ -79,7 +89,7 @@ def install(var: Path, *, say: Say) -> Path:
     user = ordinary_user()
     (tree / "etc/passwd").write_text(f"root:x:0:0::/:/bin/sh\npostgres:x:{user}:{user}::/data:/bin/sh\n")
     (tree / "etc/group").write_text(f"root:x:0:\npostgres:x:{user}:\n")
-    stamp.write_text(wanted)
+    (tree / STAMP).write_text(_wanted())
     return tree
 
 

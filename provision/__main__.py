@@ -1,0 +1,166 @@
+"""The commands of the Makefile: `python -m provision setup | run | test | check | clean | ...`."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.console import Console
+
+from provision import children, dashboard_build, libvirt_daemons, machine, python_environment, set_up
+from provision.failures import ProvisionError
+from provision.installation import ROOT, Installation, this_installation
+
+STOP_TIMEOUT_S = 120
+
+
+def ready(*, listen: str | None = None, tests: bool = False) -> Installation:
+    """Check the machine, set up what is missing, and say which installation this is."""
+    set_up.check_before(listen=listen)
+    installation = this_installation()
+    set_up.set_up(installation, packages=set_up.packages_for(tests=tests))
+    return installation
+
+
+def become(installation: Installation, *arguments: str) -> int:
+    """Hand over to the product's own Python; it keeps our process id, so that Ctrl-C goes straight to it."""
+    os.chdir(ROOT)
+    sys.stdout.flush()
+    os.execve(  # noqa: S606
+        installation.python, [str(installation.python), *arguments], set_up.environment_for(installation)
+    )
+
+
+def run(_: Sequence[str]) -> int:
+    """Serve in the foreground."""
+    listen = os.environ.get("NEPHO_LISTEN") or machine.DEFAULT_LISTEN
+    return become(ready(listen=listen), "-m", "entrypoints", "up")
+
+
+def setup(_: Sequence[str]) -> int:
+    """Set up and stop there."""
+    ready()
+    set_up.console.print("everything is set up")
+    return 0
+
+
+def test(arguments: Sequence[str]) -> int:
+    """Every test, with libvirt running for those that start guests."""
+    installation = ready(tests=True)
+    with libvirt_daemons.running_libvirt(installation.var / "run" / "libvirt-of-tests.json"):
+        command = [str(installation.python), "-m", "pytest", *arguments]
+        environment = set_up.environment_for(installation)
+        for ours in ("NEPHO_VAR", "NEPHO_INSTALLATION"):
+            environment.pop(ours)
+        return _wait(subprocess.Popen(command, cwd=ROOT, env=environment))
+
+
+def _wait(child: "subprocess.Popen[bytes]") -> int:
+    """A Ctrl-C reaches the child as well as us: let it end by itself."""
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def check(_: Sequence[str]) -> int:
+    """Formatting, lint, types and floors; all of them run, however the first ends."""
+    installation = ready()
+    environment = set_up.environment_for(installation)
+    commands = [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["pyright"], ["lint-imports"]]
+    codes = [subprocess.call(command, cwd=ROOT, env=environment) for command in commands]
+    return 1 if any(codes) else 0
+
+
+def clean(_: Sequence[str]) -> int:
+    """Stop what this installation runs; the caller removes var/."""
+    installation = this_installation()
+    _stop_running(installation)
+    libvirt_daemons.stop_ours(installation.var / "run" / "libvirt.json")
+    shutil.rmtree(installation.runtime_dir, ignore_errors=True)
+    return 0
+
+
+def _stop_running(installation: Installation) -> None:
+    record = installation.var / "run" / "up"
+    with contextlib.suppress(OSError):
+        mark = record.read_text().strip()
+        pid = int(mark.partition(":")[0])
+        if mark and libvirt_daemons.fingerprint(pid) == mark:
+            set_up.console.print("stopping what runs")
+            os.kill(pid, signal.SIGINT)
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            while libvirt_daemons.fingerprint(pid) == mark and time.monotonic() < deadline:
+                time.sleep(0.2)
+            if libvirt_daemons.fingerprint(pid) == mark:
+                raise ProvisionError(
+                    f"The running service (process {pid}) does not end.", mend=f"`kill -9 {pid}`, then again."
+                )
+
+
+def dashboard(_: Sequence[str]) -> int:
+    """Build the dashboard."""
+    ready()
+    return 0
+
+
+def openapi(_: Sequence[str]) -> int:
+    """Write the native API's description for the dashboard's types."""
+    return become(ready(), "-m", "entrypoints", "openapi", "--output", str(dashboard_build.SOURCES / "openapi.json"))
+
+
+def seed_demo(_: Sequence[str]) -> int:
+    """Put a month of sample history into the running installation."""
+    return become(ready(), "-m", "entrypoints", "seed-demo")
+
+
+def bench_memory(arguments: Sequence[str]) -> int:
+    """Measure the running installation."""
+    return become(ready(), "-m", "benchmarks.memory", *arguments)
+
+
+def requirements(_: Sequence[str]) -> int:
+    """Choose versions anew."""
+    python_environment.choose_versions(say=set_up.console.print)
+    return 0
+
+
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "run": run,
+    "setup": setup,
+    "test": test,
+    "check": check,
+    "clean": clean,
+    "dashboard": dashboard,
+    "openapi": openapi,
+    "seed-demo": seed_demo,
+    "bench-memory": bench_memory,
+    "requirements": requirements,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; what goes wrong is one sentence with its mend."""
+    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    if not arguments or arguments[0] not in COMMANDS:
+        errors.print(f"nephoscope: say one of {', '.join(COMMANDS)}")
+        return 2
+    try:
+        return COMMANDS[arguments[0]](arguments[1:])
+    except ProvisionError as error:
+        errors.print(f"nephoscope: {error}")
+    except children.ChildFailed as error:
+        errors.print(f"nephoscope: {error} ({error.reason()})")
+    except KeyboardInterrupt:
+        errors.print("nephoscope: stopped")
+        return 130
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

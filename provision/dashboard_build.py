@@ -1,0 +1,89 @@
+"""Builds the dashboard into var/dashboard/dist, from a copy of its sources, so that the sources' folder stays clean."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from provision.children import ChildFailed, Say, run_child
+from provision.failures import ProvisionError
+from provision.installation import ROOT, Installation
+
+SOURCES = ROOT / "dashboard"
+LEFT_OUT = frozenset({"node_modules", "dist", ".vite", "test-results"})
+
+
+def source_files() -> Iterator[Path]:
+    """Every file that the build may read, in a fixed order."""
+    for folder, folders, files in os.walk(SOURCES):
+        folders[:] = sorted(name for name in folders if name not in LEFT_OUT)
+        yield from (Path(folder) / name for name in sorted(files))
+
+
+def wanted_digest() -> str:
+    """Changes when any of the dashboard's sources does."""
+    digest = hashlib.sha256()
+    for path in source_files():
+        digest.update(str(path.relative_to(SOURCES)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def is_built(installation: Installation) -> bool:
+    """Whether what is served is built from the present sources."""
+    stamp = installation.stamps / "dashboard"
+    served = installation.var / "dashboard/dist/index.html"
+    return not (SOURCES / "package.json").exists() or (
+        served.exists() and stamp.exists() and stamp.read_text() == wanted_digest()
+    )
+
+
+def build(installation: Installation, *, say: Say) -> None:
+    """Install the pinned packages and build; the page that is served changes only when all of it went well."""
+    digest = wanted_digest()
+    work = installation.var / "dashboard/work"
+    copy_sources(work)
+    environment = {
+        **os.environ,
+        "PATH": f"{installation.python.parent}:{os.environ['PATH']}",
+        "CI": "true",
+        "NO_COLOR": "1",
+    }
+    npm = installation.python.parent / "npm"
+    try:
+        if not _has_packages(work):
+            run_child([npm, "ci", "--no-progress"], say=say, cwd=work, environment=environment)
+            (work / "node_modules/.lock-digest").write_text(_lock_digest(work))
+        run_child([npm, "run", "build"], say=say, cwd=work, environment=environment)
+    except ChildFailed as failure:
+        raise ProvisionError(
+            f"The dashboard could not be built ({failure.reason('error', 'npm ERR!')}).",
+            mend="Check the network and npm's registry setting, and run it again.",
+        ) from failure
+    served = installation.var / "dashboard/dist"
+    shutil.rmtree(served, ignore_errors=True)
+    (work / "dist").rename(served)
+    stamp = installation.stamps / "dashboard"
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(digest)
+
+
+def copy_sources(work: Path) -> None:
+    """Bring the working copy up to date, its installed packages kept."""
+    work.mkdir(parents=True, exist_ok=True)
+    for old in work.iterdir():
+        if old.name != "node_modules":
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    for path in source_files():
+        target = work / path.relative_to(SOURCES)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def _lock_digest(work: Path) -> str:
+    return hashlib.sha256((work / "package-lock.json").read_bytes()).hexdigest()
+
+
+def _has_packages(work: Path) -> bool:
+    kept = work / "node_modules/.lock-digest"
+    return kept.exists() and kept.read_text() == _lock_digest(work)

@@ -1,0 +1,115 @@
+"""Whether this machine can carry the product: rights, system, disk, memory, and a free port."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from provision.failures import ProvisionError
+
+DEFAULT_LISTEN = "127.0.0.1:8780"
+SET_UP_DISK_MIB = 4_096
+RUN_DISK_MIB = 512
+MEMORY_MIB = 1_500
+SUPPORTED = ("debian", "12")
+
+
+def check_rights(user_id: int) -> None:
+    """Packages, bridges, packet filters and libvirt need root."""
+    if user_id != 0:
+        raise ProvisionError(
+            "This installs packages and runs virtual machines, so it needs the rights of root.",
+            mend="Become root (`su -` or `sudo -i`) and run it again.",
+        )
+
+
+def check_system(os_release: Mapping[str, str]) -> None:
+    """The package names, the kernel and the guest image are Debian 12's."""
+    name = os_release.get("PRETTY_NAME", "another system")
+    if (os_release.get("ID"), os_release.get("VERSION_ID")) != SUPPORTED:
+        raise ProvisionError(f"This is made for Debian 12, and this machine runs {name}.", mend="Run it on Debian 12.")
+
+
+def parse_key_values(text: str, *, separator: str) -> dict[str, str]:
+    """Lines of the /etc/os-release and /proc/meminfo kind."""
+    pairs = (line.split(separator, 1) for line in text.splitlines() if separator in line)
+    return {key.strip(): value.strip().strip('"') for key, value in pairs}
+
+
+def check_disk(free_mib: int, *, needed_mib: int, folder: Path) -> None:
+    """Room for what will be made, said before any of it is."""
+    if free_mib < needed_mib:
+        raise ProvisionError(
+            f"There is too little disk space: {free_mib} MiB free for {folder}, {needed_mib} MiB needed.",
+            mend="Free some, or set NEPHO_VAR to a folder on a larger disk, and run it again.",
+        )
+
+
+def check_memory(available_mib: int) -> None:
+    """Room for the services and a few small guests."""
+    if available_mib < MEMORY_MIB:
+        raise ProvisionError(
+            f"There is too little memory: {available_mib} MiB available, {MEMORY_MIB} MiB needed.",
+            mend="End other programs or give the machine more memory, and run it again.",
+        )
+
+
+def parse_listen(listen: str) -> tuple[str, int]:
+    """Address and port of `127.0.0.1:8780` or `[::1]:8780`."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ProvisionError(
+            f"NEPHO_LISTEN={listen} is not an address and a port.",
+            mend=f"Write it as {DEFAULT_LISTEN} and run it again.",
+        )
+    return host.strip("[]"), int(port)
+
+
+def check_port(listen: str) -> None:
+    """Nobody else listens where we will."""
+    host, port = parse_listen(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ProvisionError(
+                f"{listen} cannot be listened on: {_reason(error, port)}.",
+                mend=f"Stop that, or choose another port: `NEPHO_LISTEN={host}:{port + 1} make run`.",
+            ) from error
+
+
+def _reason(error: OSError, port: int) -> str:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        listing = subprocess.run(
+            ["ss", "-Hltnp", f"sport = :{port}"], capture_output=True, text=True, timeout=5, check=True
+        )
+        owner = owner_in_listing(listing.stdout)
+        if owner:
+            return f"{owner} already does"
+    return (error.strerror or str(error)).lower()
+
+
+def owner_in_listing(listing: str) -> str:
+    """The program and its process id in what `ss -ltnp` prints, empty where it says none."""
+    _, found, rest = listing.partition('users:(("')
+    if not found:
+        return ""
+    name, _, rest = rest.partition('"')
+    pid = rest.partition("pid=")[2].partition(",")[0]
+    return f"{name} (process {pid})"
+
+
+def check_machine(var: Path, *, is_set_up: bool) -> None:
+    """All that can be said before anything is installed."""
+    check_rights(os.geteuid())
+    check_system(parse_key_values(Path("/etc/os-release").read_text(), separator="="))
+    nearest = next(folder for folder in [var, *var.parents] if folder.exists())
+    free_mib = shutil.disk_usage(nearest).free >> 20
+    check_disk(free_mib, needed_mib=RUN_DISK_MIB if is_set_up else SET_UP_DISK_MIB, folder=var)
+    memory = parse_key_values(Path("/proc/meminfo").read_text(), separator=":")
+    check_memory(int(memory["MemAvailable"].split()[0]) >> 10)

@@ -1,0 +1,108 @@
+"""What `make setup` does: each thing that is missing, in order, with progress; nothing where nothing is missing."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from provision import dashboard_build, debian_packages, guest_image, machine, python_environment, timescaledb
+from provision.children import Say
+from provision.installation import Installation, var_of
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that must be there: how to tell, and how to make it."""
+
+    title: str
+    is_done: Callable[[], bool]
+    do: Callable[[Say], object]
+
+
+def steps(installation: Installation, *, packages: Sequence[str]) -> list[Step]:
+    """Everything, in the order in which one needs the other."""
+    var = installation.var
+    return [
+        Step(
+            "Debian packages",
+            lambda: not debian_packages.missing(packages),
+            lambda say: debian_packages.install(debian_packages.missing(packages), say=say),
+        ),
+        Step(
+            "Python environment",
+            lambda: python_environment.is_ready(installation),
+            lambda say: python_environment.prepare(installation, say=say),
+        ),
+        Step(
+            "PostgreSQL 17 with TimescaleDB",
+            lambda: timescaledb.is_installed(var),
+            lambda say: timescaledb.install(var, say=say),
+        ),
+        Step("guest image", lambda: guest_image.is_built(var), lambda say: guest_image.build(var, say=say)),
+        Step(
+            "dashboard",
+            lambda: dashboard_build.is_built(installation),
+            lambda say: dashboard_build.build(installation, say=say),
+        ),
+    ]
+
+
+def set_up(installation: Installation, *, packages: Sequence[str]) -> None:
+    """Make what is missing."""
+    with only_one(installation.var):
+        todo = [step for step in steps(installation, packages=packages) if not step.is_done()]
+        for number, step in enumerate(todo, start=1):
+            _do(step, number=number, of=len(todo))
+
+
+def _do(step: Step, *, number: int, of: int) -> None:
+    began = time.monotonic()
+    title = f"[{number}/{of}] {step.title}"
+    if console.is_terminal:
+        with console.status(escape(title)) as status:
+            step.do(lambda line: status.update(f"{escape(title)}: [dim]{escape(line)}[/dim]"))
+    else:
+        console.print(escape(title))
+        step.do(lambda _: None)
+    console.print(f"[green]✓[/green] {escape(step.title)} ({time.monotonic() - began:.1f} s)")
+
+
+@contextmanager
+def only_one(var: Path) -> Generator[None]:
+    """One set-up at a time in one folder; a second one waits, and then finds everything done."""
+    var.mkdir(parents=True, exist_ok=True)
+    with (var / "setup.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print("waiting for another set-up of this folder to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def check_before(*, listen: str | None) -> None:
+    """Say what is wrong with the machine before anything is made on it."""
+    var = var_of()
+    if listen is not None:
+        machine.check_port(listen)
+    machine.check_machine(var, is_set_up=(var / "stamps" / "venv").exists())
+
+
+def packages_for(*, tests: bool) -> list[str]:
+    """The Debian packages; a browser only where the tests drive one, and none is there already."""
+    return [*debian_packages.RUNTIME, *(debian_packages.TESTS if tests else ())]
+
+
+def environment_for(installation: Installation) -> dict[str, str]:
+    """What the product's programs find in their environment."""
+    path = f"{installation.python.parent}:{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
+    settings = {"NEPHO_VAR": str(installation.var), "NEPHO_INSTALLATION": installation.id}
+    return {**os.environ, **settings, "PATH": path, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
