@@ -50,7 +50,7 @@ class GuestFolder:
         self.instances = root.absolute() / "instances"
         self.images = root.absolute() / "images"
         self.owner = owner
-        self._runtime = runtime_root / f"nephoscope-{installation}"
+        self._runtime = runtime_root / f"nephoscope-{installation}-guests"
         for folder in (self.instances, self.images):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o755)

@@ -78,7 +78,8 @@ class LibvirtHypervisor:
     def capacity(self) -> HostCapacity:
         """Say what the host has."""
         with self.connection.calls() as host:
-            architecture, memory_mib, vcpus = host.getInfo()[:3]
+            architecture, node_memory_mib, vcpus = host.getInfo()[:3]
+            total_kib = host.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS).get("total", 0)
             version = int(host.getVersion())
             return HostCapacity(
                 hostname=host.getHostname(),
@@ -86,7 +87,7 @@ class LibvirtHypervisor:
                 virt_type=self._virt_type,
                 hypervisor_version=f"{version // 1_000_000}.{version // 1_000 % 1_000}.{version % 1_000}",
                 vcpus=vcpus,
-                memory_mib=memory_mib,
+                memory_mib=max(node_memory_mib, total_kib // 1024),
                 disk_gib=self._guest_folder().free_gib(),
                 cpu_model=str(etree.fromstring(host.getCapabilities()).findtext("host/cpu/model", "")),
             )

@@ -3,6 +3,7 @@
 What is needed is read from the marks that libvirt keeps with networks and guests, so nothing is forgotten when the agent ends.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network
 from uuid import UUID
@@ -31,6 +32,9 @@ from compute.hypervisor.libvirt_connection import LibvirtConnection, VirtNetwork
 from compute.hypervisor.nftables import PacketFilter
 
 LIVE_AND_KEPT = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
+
+LEASE_CHECKS_MAX = 25
+LEASE_CHECK_INTERVAL_S = 0.02
 
 
 class LibvirtNetworks:
@@ -140,13 +144,22 @@ class LibvirtNetworks:
         wanted = {(port.mac_address.lower(), port.ip_address): port for port in ports}
         for mac_address, address in present - wanted.keys():
             gone = PortSpec(spec.network_id, spec.network_id, mac_address, address)
+            self._end_lease(network, spec, gone)
             self._update_dhcp(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, gone)
-            release_lease(
-                bridge_name(spec.network_id), server=spec.gateway_ip, address=address, mac_address=mac_address
-            )
         for key, port in wanted.items():
             if key not in present:
                 self._update_dhcp(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, port)
+
+    def _end_lease(self, network: VirtNetwork, spec: NetworkSpec, port: PortSpec) -> None:
+        """Give back the lease of a guest that is gone, and see it go: the next guest with its address waits for nobody."""
+        if network.isActive() != 1 or not network.DHCPLeases(port.mac_address):
+            return
+        bridge = bridge_name(spec.network_id)
+        release_lease(bridge, server=spec.gateway_ip, address=port.ip_address, mac_address=port.mac_address)
+        for _ in range(LEASE_CHECKS_MAX):
+            if not network.DHCPLeases(port.mac_address):
+                return
+            time.sleep(LEASE_CHECK_INTERVAL_S)
 
     def _update_dhcp(self, network: VirtNetwork, command: int, port: PortSpec) -> None:
         flags = LIVE_AND_KEPT if network.isActive() == 1 else libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG

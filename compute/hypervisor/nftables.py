@@ -137,6 +137,7 @@ def _address_rules() -> list[list[Json]]:
     drop: list[Json] = [{"counter": "spoofed"}, {"drop": None}]
     return [
         [_match(_meta("iifname"), "@taps", "!="), {"accept": None}],
+        [_match(_payload("ether", "type"), "ip6"), {"drop": None}],
         [_match(card, "@cards", "!="), *drop],
         [
             _match(_payload("ip", "saddr"), "0.0.0.0"),  # noqa: S104  # a guest without an address yet
