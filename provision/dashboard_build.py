@@ -54,11 +54,17 @@ def build(installation: Installation, *, say: Say) -> None:
         if not _has_packages(work):
             run_child([npm, "ci", "--no-progress"], say=say, cwd=work, environment=environment)
             (work / "node_modules/.lock-digest").write_text(_lock_digest(work))
+    except ChildFailed as failure:
+        raise ProvisionError(
+            f"The dashboard's packages could not be installed ({failure.reason('npm error', 'npm ERR!')}).",
+            mend="Check the network and npm's registry setting, and run it again.",
+        ) from failure
+    try:
         run_child([npm, "run", "build"], say=say, cwd=work, environment=environment)
     except ChildFailed as failure:
         raise ProvisionError(
-            f"The dashboard could not be built ({failure.reason('error', 'npm ERR!')}).",
-            mend="Check the network and npm's registry setting, and run it again.",
+            f"The dashboard could not be built ({failure.reason('error')}).",
+            mend="Mend its source and run `make dashboard`.",
         ) from failure
     served = installation.var / "dashboard/dist"
     shutil.rmtree(served, ignore_errors=True)

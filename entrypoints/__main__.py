@@ -1,0 +1,82 @@
+"""The `nepho` command: one subcommand for each process of the product."""
+
+import os
+
+import typer
+
+from provision.installation import ROOT, this_installation
+from provision.machine import DEFAULT_LISTEN
+
+command_line = typer.Typer(
+    name="nepho",
+    help="Metering, billing, alarms and autoscaling for KVM clouds, with the compute core embedded.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def become(name: str) -> None:
+    """Become one of the processes; what it needs stands in NEPHO_* variables."""
+    from entrypoints.up import service
+
+    installation = this_installation()
+    command = service(name, installation, os.environ.get("NEPHO_LISTEN") or DEFAULT_LISTEN).command
+    os.execv(command[0], command)  # noqa: S606
+
+
+@command_line.command()
+def up() -> None:
+    """Run everything on this machine, in the foreground until Ctrl-C."""
+    from entrypoints.up import up as run_everything
+
+    raise typer.Exit(run_everything())
+
+
+@command_line.command()
+def api() -> None:
+    """Serve HTTP: the native API, the OpenStack dialects and the dashboard. Stateless, any number."""
+    become("api")
+
+
+@command_line.command()
+def worker() -> None:
+    """Do what is due: rollups, rating, alarms, scaling decisions, deliveries. Any number, on any machine."""
+    become("worker")
+
+
+@command_line.command()
+def scheduler() -> None:
+    """Wake the workers once a second. One is enough; a second one does no harm."""
+    become("scheduler")
+
+
+@command_line.command()
+def agent() -> None:
+    """Own this host: its guests, its networks, its readings. One a host."""
+    become("agent")
+
+
+@command_line.command()
+def migrate() -> None:
+    """Bring the database to the present schema."""
+    from entrypoints.migrate import main
+
+    main()
+
+
+@command_line.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(project_version((ROOT / "pyproject.toml").read_text()))
+
+
+def project_version(pyproject: str) -> str:
+    """The version that pyproject.toml states."""
+    import tomllib
+
+    return str(tomllib.loads(pyproject)["project"]["version"])
+
+
+if __name__ == "__main__":
+    command_line(prog_name="nepho")

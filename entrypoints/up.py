@@ -1,0 +1,277 @@
+"""`nepho up`: the whole product on one machine, supervised in the foreground until Ctrl-C; leaves nothing running."""
+
+import contextlib
+import fcntl
+import http.client
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from entrypoints.supervision import Service, Supervisor, run_once
+from provision import libvirt_daemons, machine, redis_server, timescaledb
+from provision.failures import ProvisionError
+from provision.installation import ROOT, Installation, this_installation
+
+DEMO_POLL_INTERVAL_S = 5
+WORKER_CONCURRENCY = 2
+READY_TIMEOUT_S = 90.0
+MIGRATE_TIMEOUT_S = 600.0
+LOOK_INTERVAL_S = 0.2
+LOGS_INTERVAL_S = 60.0
+
+console = Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def say(sentence: str) -> None:
+    """One line for the person at the terminal."""
+    console.print(sentence)
+
+
+def service(name: str, installation: Installation, listen: str) -> Service:
+    """How each process of the product is started; `nepho <name>` becomes the same program."""
+    python = str(installation.python)
+    host, port = machine.parse_listen(listen)
+    celery = (python, "-m", "celery", "-A", "entrypoints.jobs:app")
+    lean = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair", "--loglevel", "WARNING")
+    http_server = (
+        python,
+        "-m",
+        "granian",
+        "--interface",
+        "asgi",
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    )
+    services = {
+        "api": Service("api", (*http_server, "--log-level", "warning", "entrypoints.http:app"), 15),
+        "scheduler": Service("scheduler", (python, "-m", "entrypoints.schedule"), 10),
+        "worker": Service(
+            "worker",
+            (*celery, "worker", "-n", f"nephoscope-{installation.id}@%h", "-c", str(WORKER_CONCURRENCY), *lean),
+            25,
+        ),
+        "agent": Service("agent", (python, "-m", "entrypoints.agent"), 60),
+    }
+    return services[name]
+
+
+@dataclass(slots=True)
+class Stopping:
+    """How often the person asked us to stop: once means in order, more often means now."""
+
+    asked: int = 0
+
+    def ask(self, _signal: int, _frame: FrameType | None) -> None:
+        """The signal handler: it only counts."""
+        self.asked += 1
+
+    def is_hurried(self) -> bool:
+        """Asked a second time."""
+        return self.asked > 1
+
+
+@contextlib.contextmanager
+def only_one(installation: Installation) -> Generator[None]:
+    """One `nepho up` an installation, found by others through var/up.pid."""
+    run = installation.var / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    pid_file = installation.var / "up.pid"
+    with (run / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ProvisionError(
+                f"This installation runs already (process {pid_file.read_text().strip()}).", mend="Stop that first."
+            ) from None
+        pid_file.write_text(f"{os.getpid()}\n")
+        (run / "up").write_text(libvirt_daemons.fingerprint(os.getpid()) + "\n")
+        try:
+            yield
+        finally:
+            pid_file.unlink(missing_ok=True)
+            (run / "up").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def embedded_servers(installation: Installation, environment: dict[str, str]) -> Generator[None]:
+    """PostgreSQL, Redis and libvirt while the block runs, each unless a setting names another one."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, installation.runtime_dir, ignore_errors=True)
+        installation.runtime_dir.mkdir(mode=0o711, exist_ok=True)
+        if environment.get("NEPHO_HYPERVISORS", "qemu:///system").startswith("qemu:///system"):
+            stack.callback(_stop_libvirt, installation)
+            libvirt_daemons.start_missing(installation.var / "run" / "libvirt.json")
+            say(libvirt_daemons.describe_virt_type())
+        if not environment.get("NEPHO_DATABASE_URL"):
+            cluster = timescaledb.Cluster(
+                timescaledb.install(installation.var, say=say),
+                installation.var / "postgresql",
+                installation.runtime_dir / "postgresql",
+                installation.logs / "postgresql.log",
+            )
+            database = timescaledb.start(cluster)
+            stack.callback(timescaledb.stop, database)
+            environment["NEPHO_DATABASE_URL"] = cluster.url()
+        if not environment.get("NEPHO_REDIS_URL"):
+            folder = installation.runtime_dir / "redis"
+            broker = redis_server.start(folder, log_file=installation.logs / "redis.log")
+            stack.callback(redis_server.stop, broker)
+            environment["NEPHO_REDIS_URL"] = redis_server.url(folder)
+        yield
+
+
+def _stop_libvirt(installation: Installation) -> None:
+    left = libvirt_daemons.stop_ours(installation.var / "run" / "libvirt.json")
+    if left:
+        say(left)
+
+
+def prepare(installation: Installation, environment: dict[str, str]) -> None:
+    """Bring the database to the present schema and put in what must be there."""
+    for module, what in (("entrypoints.migrate", "The database could not be brought up to date"),
+                         ("entrypoints.bootstrap", "The first users, images and networks could not be made")):  # fmt: skip
+        if find_spec(module) is None:
+            continue
+        failure = run_once(
+            [str(installation.python), "-m", module], environment=environment, timeout_s=MIGRATE_TIMEOUT_S
+        )
+        if failure:
+            raise ProvisionError(
+                f"{what} ({failure}).", mend=f"Mend that and run it again; logs are in {installation.logs}."
+            )
+
+
+def is_served(listen: str) -> bool:
+    """Whether the API says that it is ready."""
+    host, port = machine.parse_listen(listen)
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def wait_until_served(supervisor: Supervisor, listen: str, stopping: Stopping) -> None:
+    """Look after the children until the API answers; raises where it does not in time."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not stopping.asked:
+        if is_served(listen):
+            return
+        supervisor.look_after(now=time.monotonic())
+        if time.monotonic() > deadline:
+            raise ProvisionError(
+                f"The API does not answer on {listen} after {READY_TIMEOUT_S:g} s.",
+                mend=f"{supervisor.logs}/api.log says why; mend that and run it again.",
+            )
+        time.sleep(LOOK_INTERVAL_S)
+
+
+def announce(installation: Installation, listen: str) -> None:
+    """Where everything is and how to sign in."""
+    clouds = installation.var / "clouds.yaml"
+    with contextlib.suppress(ValueError):
+        clouds = clouds.relative_to(Path.cwd())
+    url = os.environ.get("NEPHO_PUBLIC_URL") or f"http://{listen}"
+    say(f"dashboard  {url}/   (users demo and admin; their passwords are in {clouds})")
+    say(f"APIs       {url}/identity/v3 and, in its catalog, compute, image, network, metric, alarming; {url}/docs")
+    say(
+        f"try        OS_CLIENT_CONFIG_FILE={clouds} {installation.python.parent}/openstack --os-cloud nephoscope-demo server list"
+    )
+    say("Ctrl-C stops it; guests and data are found again at the next start")
+
+
+def serve(installation: Installation, environment: dict[str, str], *, listen: str, stopping: Stopping) -> None:
+    """Run the processes until asked to stop, then stop them in order: requests first, the host's guests last."""
+    supervisor = Supervisor(environment=environment, logs=installation.logs, say=say)
+    began = time.monotonic()
+    try:
+        for name in ("api", "scheduler", "worker", "agent"):
+            supervisor.start(service(name, installation, listen), now=time.monotonic())
+        wait_until_served(supervisor, listen, stopping)
+        if not stopping.asked:
+            say(f"ready after {time.monotonic() - began:.1f} s")
+            announce(installation, listen)
+        with demo_story(installation, environment, stopping):
+            logs_due_at = 0.0
+            while not stopping.asked:
+                supervisor.look_after(now=time.monotonic())
+                if time.monotonic() >= logs_due_at:
+                    supervisor.bound_logs()
+                    logs_due_at = time.monotonic() + LOGS_INTERVAL_S
+                time.sleep(LOOK_INTERVAL_S)
+        say("stopping")
+    finally:
+        supervisor.stop_all(is_hurried=stopping.is_hurried)
+
+
+@contextlib.contextmanager
+def demo_story(installation: Installation, environment: dict[str, str], stopping: Stopping) -> Generator[None]:
+    """The live story in the terminal, beside the service, unless DEMO=0."""
+    if environment.get("DEMO") == "0" or stopping.asked or find_spec("entrypoints.demo") is None:
+        yield
+        return
+    story = subprocess.Popen([str(installation.python), "-m", "entrypoints.demo"], env=environment, process_group=0)
+    try:
+        yield
+    finally:
+        story.terminate()
+        try:
+            story.wait(10)
+        except subprocess.TimeoutExpired:
+            story.kill()
+            story.wait()
+
+
+def environment_of(installation: Installation, *, listen: str) -> dict[str, str]:
+    """What every process of the product finds in its environment."""
+    path = f"{installation.python.parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    settings = {
+        "NEPHO_VAR": str(installation.var),
+        "NEPHO_INSTALLATION": installation.id,
+        "NEPHO_LISTEN": listen,
+        "PYTHONPATH": str(ROOT),
+        "PATH": path,
+    }
+    environment = {**os.environ, **settings}
+    if environment.get("DEMO") != "0":
+        environment.setdefault("NEPHO_POLL_INTERVAL_S", str(DEMO_POLL_INTERVAL_S))
+    return environment
+
+
+def up() -> int:
+    """Start everything, serve until Ctrl-C or SIGTERM, stop everything; returns the exit code."""
+    listen = os.environ.get("NEPHO_LISTEN") or machine.DEFAULT_LISTEN
+    stopping = Stopping()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stopping.ask)
+    os.chdir(ROOT)
+    installation = this_installation()
+    environment = environment_of(installation, listen=listen)
+    try:
+        machine.check_port(listen)
+        with only_one(installation), embedded_servers(installation, environment):
+            say("database and broker run")
+            prepare(installation, environment)
+            serve(installation, environment, listen=listen, stopping=stopping)
+    except ProvisionError as error:
+        print(f"nephoscope: {error}", file=sys.stderr)
+        return 1
+    say("stopped; nothing of it runs any more")
+    return 0
