@@ -29,6 +29,15 @@ SHARD_COUNT = 8
 
 FUTURE_SKEW_MAX_S = 300
 BOOT_SKEW_MAX_S = 86_400
+VALUE_MAX = 1e140
+"""Values beyond this are refused: their squares could not be summed."""
+
+BUCKET_METHODS = frozenset(
+    f"{rate}{method}"
+    for rate in ("", "rate:")
+    for method in ("mean", "sum", "min", "max", "first", "last", "count", "std")
+) | {"rate:per_second"}
+"""Aggregation methods that derive from a rollup; rate:per_second is ours: the increase over the seconds it really took."""
 
 
 def resource_id_of(name: str) -> UUID:

@@ -6,25 +6,33 @@ from uuid import UUID
 from foundation.database import Transaction
 from foundation.interval import TimeInterval
 from metering.model import ResourceUsage, SampleIncrease, Snapshot, StateSegment
+from metering.segments import segments_of
+from metering.store import lifecycle, usage
+
+INCREASES_MAX = 10_000
 
 
 def take_snapshot(tx: Transaction) -> Snapshot:
-    """Return what this transaction can see, to read as of it again later."""
-    raise NotImplementedError
+    """Return what this transaction can see, to read as of it again later; its own writes are not part of it."""
+    return usage.current_snapshot(tx)
 
 
 def state_segments(
     tx: Transaction, *, project_id: str, interval: TimeInterval, as_of: Snapshot | None = None
 ) -> Sequence[StateSegment]:
     """Return the segments of a project's instances that meet the interval, clipped to it."""
-    raise NotImplementedError
+    events = lifecycle.list_events(tx, project_id=project_id, start=interval.start, end=interval.end, as_of=as_of)
+    return segments_of(events, interval)
 
 
 def counter_usage(
     tx: Transaction, *, project_id: str, meter: str, interval: TimeInterval, as_of: Snapshot | None = None
 ) -> Sequence[ResourceUsage]:
-    """Return what each resource of a project consumed: reset-aware increases of a cumulative meter, sums of a delta meter."""
-    raise NotImplementedError
+    """Return what each resource of a project consumed: reset-aware increases of a cumulative meter, sums of a delta meter.
+
+    An increase belongs to the instant of the reading that shows it, so parts of an interval add up to the whole.
+    """
+    return usage.sum_usage(tx, project_id=project_id, meter=meter, start=interval.start, end=interval.end, as_of=as_of)
 
 
 def counter_samples(
@@ -38,4 +46,13 @@ def counter_samples(
     as_of: Snapshot | None = None,
 ) -> Sequence[SampleIncrease]:
     """Return the readings behind a usage in order of time, at most `limit`, each with its increase."""
-    raise NotImplementedError
+    return usage.list_increases(
+        tx,
+        project_id=project_id,
+        resource_id=resource_id,
+        meter=meter,
+        start=interval.start,
+        end=interval.end,
+        as_of=as_of,
+        limit=min(limit, INCREASES_MAX),
+    )

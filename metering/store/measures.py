@@ -1,0 +1,171 @@
+"""Writing raw samples and their dirty marks."""
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from foundation.database import Transaction
+from metering.rollups import DirtyRanges, dirty_ranges
+
+POSTGRES_EPOCH_US = 946_684_800_000_000
+"""2000-01-01 in microseconds since 1970: where PostgreSQL's binary timestamps begin."""
+
+COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_TRAILER = b"\xff\xff"
+COPY_ROW = np.dtype(
+    [
+        ("columns", ">i2"),
+        ("metric_key_size", ">i4"),
+        ("metric_key", ">i8"),
+        ("observed_size", ">i4"),
+        ("observed", ">i8"),
+        ("boot_size", ">i4"),
+        ("boot", ">i8"),
+        ("value_size", ">i4"),
+        ("value", ">f8"),
+        ("adopted_size", ">i4"),
+        ("adopted", "u1"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureColumns:
+    """Samples as columns of one length, by metric key, instant (microseconds since 1970) and boot."""
+
+    metric_keys: NDArray[np.int64]
+    observed_us: NDArray[np.int64]
+    boot_epochs: NDArray[np.int64]
+    values: NDArray[np.float64]
+    adopted: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.metric_keys)
+
+    def at(self, rows: NDArray[Any]) -> "MeasureColumns":
+        """Return the rows chosen by index or mask."""
+        return MeasureColumns(
+            self.metric_keys[rows],
+            self.observed_us[rows],
+            self.boot_epochs[rows],
+            self.values[rows],
+            self.adopted[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCounts:
+    """What became of the rows of a write."""
+
+    accepted: int
+    repeated: int
+    superseded: int
+
+
+def write_measures(tx: Transaction, columns: MeasureColumns) -> WriteCounts:
+    """Write samples once each and mark what they touch; of two values for one identity the later in the batch wins.
+
+    New samples are the rule, so they are copied straight in; a repeat makes that fail, and then they are merged.
+    """
+    unique = sorted_without_repeats(columns)
+    within = len(columns) - len(unique)
+    try:
+        with tx.transaction():
+            copy_measures(tx, unique)
+    except psycopg.errors.UniqueViolation:
+        inserted, updated, touched = merge_measures(tx, unique)
+        mark_dirty(tx, dirty_ranges(touched.metric_keys, touched.observed_us))
+        return WriteCounts(inserted, within + len(unique) - inserted - updated, updated)
+    mark_dirty(tx, dirty_ranges(unique.metric_keys, unique.observed_us))
+    return WriteCounts(len(unique), within, 0)
+
+
+def sorted_without_repeats(columns: MeasureColumns) -> MeasureColumns:
+    """Sort by identity, so that two writers never wait for each other in a circle, and keep the last of each."""
+    order = np.lexsort((columns.boot_epochs, columns.observed_us, columns.metric_keys))
+    ordered = columns.at(order)
+    is_last = np.ones(len(ordered), dtype=bool)
+    is_last[:-1] = (
+        (np.diff(ordered.metric_keys) != 0) | (np.diff(ordered.observed_us) != 0) | (np.diff(ordered.boot_epochs) != 0)
+    )
+    return ordered if is_last.all() else ordered.at(is_last)
+
+
+COPY_MEASURES: LiteralString = """
+    COPY measure (metric_key, observed_at, boot_epoch, value, adopted) FROM STDIN (FORMAT binary)
+"""
+
+
+def copy_measures(tx: Transaction, columns: MeasureColumns) -> None:
+    """Copy new samples in; a sample that is there already raises UniqueViolation."""
+    rows = np.empty(len(columns), dtype=COPY_ROW)
+    rows["columns"] = 5
+    for name, size in (("metric_key", 8), ("observed", 8), ("boot", 8), ("value", 8), ("adopted", 1)):
+        rows[f"{name}_size"] = size
+    rows["metric_key"] = columns.metric_keys
+    rows["observed"] = columns.observed_us - POSTGRES_EPOCH_US
+    rows["boot"] = columns.boot_epochs
+    rows["value"] = columns.values
+    rows["adopted"] = columns.adopted
+    with tx.cursor() as cursor, cursor.copy(COPY_MEASURES) as copy:
+        copy.write(COPY_HEADER + rows.tobytes() + COPY_TRAILER)
+
+
+MERGE_MEASURES: LiteralString = """
+    INSERT INTO measure (metric_key, observed_at, boot_epoch, value, adopted)
+    SELECT u.metric_key, TIMESTAMPTZ 'epoch' + u.observed_us * INTERVAL '1 microsecond', u.boot_epoch, u.value, u.adopted
+    FROM unnest(%(keys)s::bigint[], %(observed)s::bigint[], %(boots)s::bigint[], %(values)s::float8[],
+        %(adopted)s::boolean[]) AS u (metric_key, observed_us, boot_epoch, value, adopted)
+    ON CONFLICT (metric_key, observed_at, boot_epoch) DO UPDATE SET value = EXCLUDED.value, adopted = EXCLUDED.adopted
+    WHERE measure.value <> EXCLUDED.value OR measure.adopted <> EXCLUDED.adopted
+    RETURNING metric_key, (extract(epoch FROM observed_at) * 1000000)::bigint, boot_epoch, value, adopted,
+        xmax = 0 AS inserted
+"""
+
+
+def merge_measures(tx: Transaction, columns: MeasureColumns) -> tuple[int, int, MeasureColumns]:
+    """Insert what is new and overwrite what differs; return how many of each, and the rows that were written."""
+    parameters = {
+        "keys": columns.metric_keys.tolist(),
+        "observed": columns.observed_us.tolist(),
+        "boots": columns.boot_epochs.tolist(),
+        "values": columns.values.tolist(),
+        "adopted": columns.adopted.tolist(),
+    }
+    with tx.cursor(binary=True) as cursor:
+        rows = cursor.execute(MERGE_MEASURES, parameters).fetchall()
+    inserted = sum(1 for row in rows if row[5])
+    return inserted, len(rows) - inserted, sorted_without_repeats(columns_of(rows))
+
+
+def columns_of(rows: list[tuple[Any, ...]]) -> MeasureColumns:
+    """Turn rows into columns."""
+    return MeasureColumns(
+        np.array([row[0] for row in rows], dtype=np.int64),
+        np.array([row[1] for row in rows], dtype=np.int64),
+        np.array([row[2] for row in rows], dtype=np.int64),
+        np.array([row[3] for row in rows], dtype=np.float64),
+        np.array([row[4] for row in rows], dtype=np.bool_),
+    )
+
+
+MARK_DIRTY: LiteralString = """
+    INSERT INTO dirty_mark (shard, metric_keys, first_ats, last_ats)
+    VALUES (%(shard)s, %(keys)s,
+        ARRAY(SELECT TIMESTAMPTZ 'epoch' + t.us * INTERVAL '1 microsecond'
+            FROM unnest(%(first)s::bigint[]) WITH ORDINALITY AS t (us, n) ORDER BY t.n),
+        ARRAY(SELECT TIMESTAMPTZ 'epoch' + t.us * INTERVAL '1 microsecond'
+            FROM unnest(%(last)s::bigint[]) WITH ORDINALITY AS t (us, n) ORDER BY t.n))
+"""
+
+
+def mark_dirty(tx: Transaction, ranges: list[DirtyRanges]) -> None:
+    """Append one mark a shard; marks are never changed, so that a roller can delete just those it has seen."""
+    with tx.cursor() as cursor:
+        cursor.executemany(
+            MARK_DIRTY,
+            [{"shard": r.shard, "keys": r.metric_keys, "first": r.first_us, "last": r.last_us} for r in ranges],
+        )

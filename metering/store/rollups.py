@@ -1,0 +1,114 @@
+"""Claiming dirty marks and recomputing the buckets that they touch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import LiteralString
+
+from psycopg.rows import class_row
+
+from foundation.database import Transaction
+from metering.store.fragments import STATISTICS, TOUCHED, TRACED
+
+SHARD_LOCK_CLASS = 0x6E65706F
+"""First half of the advisory lock of a shard's roller; the shard is the second."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkSize:
+    """A mark and how many ranges it has."""
+
+    id: int
+    ranges: int
+
+
+LIST_MARKS: LiteralString = """
+    SELECT id, cardinality(metric_keys) AS ranges FROM dirty_mark WHERE shard = %s ORDER BY id LIMIT %s
+"""
+
+
+def list_marks(tx: Transaction, shard: int, *, limit: int) -> Sequence[MarkSize]:
+    """Return the oldest marks of a shard that this snapshot sees."""
+    with tx.cursor(row_factory=class_row(MarkSize)) as cursor:
+        return cursor.execute(LIST_MARKS, (shard, limit)).fetchall()
+
+
+RECOMPUTE: LiteralString = (
+    """
+    WITH marked AS MATERIALIZED (
+        SELECT u.metric_key, u.first_at, max(u.last_at) AS last_at
+        FROM dirty_mark d
+        CROSS JOIN LATERAL unnest(d.metric_keys, d.first_ats, d.last_ats) AS u (metric_key, first_at, last_at)
+        WHERE d.id = ANY(%(ids)s)
+        GROUP BY u.metric_key, u.first_at
+    ),
+"""
+    + TOUCHED
+    + """,
+    dirty AS MATERIALIZED (
+        SELECT DISTINCT t.metric_key, g.granularity_us,
+            date_bin(g.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') AS bucket
+        FROM touched t
+        JOIN metric c ON c.key = t.metric_key AND c.status = 'active'
+        JOIN archive_policy_granularity g ON g.archive_policy_name = c.archive_policy_name
+    ),
+"""
+    + TRACED
+    + """
+    INSERT INTO rollup (metric_key, granularity_us, bucket, count, sum, min, max, first, last, deviation_sq,
+        increase_count, increase_sum, increase_min, increase_max, increase_first, increase_last,
+        increase_deviation_sq, increase_elapsed_s)
+    SELECT metric_key, granularity_us, bucket,
+"""
+    + STATISTICS
+    + """
+    FROM traced GROUP BY metric_key, granularity_us, bucket
+    ON CONFLICT (metric_key, granularity_us, bucket) DO UPDATE SET
+        count = EXCLUDED.count, sum = EXCLUDED.sum, min = EXCLUDED.min, max = EXCLUDED.max,
+        first = EXCLUDED.first, last = EXCLUDED.last, deviation_sq = EXCLUDED.deviation_sq,
+        increase_count = EXCLUDED.increase_count, increase_sum = EXCLUDED.increase_sum,
+        increase_min = EXCLUDED.increase_min, increase_max = EXCLUDED.increase_max,
+        increase_first = EXCLUDED.increase_first, increase_last = EXCLUDED.increase_last,
+        increase_deviation_sq = EXCLUDED.increase_deviation_sq, increase_elapsed_s = EXCLUDED.increase_elapsed_s
+"""
+)
+
+
+def recompute_marked(tx: Transaction, mark_ids: Sequence[int]) -> int:
+    """Write the rollups of all buckets that the marks touch, from raw; return how many."""
+    return tx.execute(RECOMPUTE, {"ids": list(mark_ids)}).rowcount
+
+
+DROP_MARKS: LiteralString = "DELETE FROM dirty_mark WHERE id = ANY(%s)"
+
+
+def drop_marks(tx: Transaction, mark_ids: Sequence[int]) -> None:
+    """Delete just these marks."""
+    tx.execute(DROP_MARKS, (list(mark_ids),))
+
+
+TRY_LOCK_SHARD: LiteralString = "SELECT pg_try_advisory_lock(%s, %s)"
+UNLOCK_SHARD: LiteralString = "SELECT pg_advisory_unlock(%s, %s)"
+
+
+def try_lock_shard(connection: Transaction, shard: int) -> bool:
+    """Take the shard for this session if nobody has it."""
+    row = connection.execute(TRY_LOCK_SHARD, (SHARD_LOCK_CLASS, shard)).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def unlock_shard(connection: Transaction, shard: int) -> None:
+    """Give the shard back."""
+    connection.execute(UNLOCK_SHARD, (SHARD_LOCK_CLASS, shard))
+
+
+COUNT_MARKS: LiteralString = """
+    SELECT count(*), coalesce(sum(cardinality(metric_keys)), 0) FROM dirty_mark
+"""
+
+
+def count_marks(tx: Transaction) -> tuple[int, int]:
+    """Return how many marks wait to be rolled up, and how many ranges they have."""
+    row = tx.execute(COUNT_MARKS).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])

@@ -1,0 +1,216 @@
+"""Reading series in one statement, and so in one snapshot: clean buckets from rollups, dirty and unkept ones from raw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundation.database import Transaction
+from metering.rollups import shard_of
+from metering.store.fragments import STATISTICS, TOUCHED, TRACED
+from metering.store.measures import POSTGRES_EPOCH_US
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesAsked:
+    """A stretch of one metric in buckets of one width: those that begin in [start, stop), start being a bucket's beginning."""
+
+    metric_key: int
+    granularity_us: int
+    start: datetime
+    stop: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BucketColumns:
+    """Buckets with a value, sorted by metric key, granularity and beginning (microseconds since 1970)."""
+
+    metric_keys: NDArray[np.int64]
+    granularities_us: NDArray[np.int64]
+    buckets_us: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+ASKED: LiteralString = """
+    WITH asked AS MATERIALIZED (
+        SELECT DISTINCT u.metric_key, u.granularity_us, u.start_at, u.stop_at,
+            %(from_rollups)s AND g.granularity_us IS NOT NULL AS is_kept
+        FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[], %(starts)s::timestamptz[],
+            %(stops)s::timestamptz[]) AS u (metric_key, granularity_us, start_at, stop_at)
+        JOIN metric c ON c.key = u.metric_key
+        LEFT JOIN archive_policy_granularity g
+            ON g.archive_policy_name = c.archive_policy_name AND g.granularity_us = u.granularity_us
+    ),
+    marked AS MATERIALIZED (
+        SELECT u.metric_key, u.first_at, max(u.last_at) AS last_at
+        FROM dirty_mark d
+        CROSS JOIN LATERAL unnest(d.metric_keys, d.first_ats, d.last_ats) AS u (metric_key, first_at, last_at)
+        WHERE d.shard = ANY(%(shards)s) AND u.metric_key IN (SELECT metric_key FROM asked WHERE is_kept)
+        GROUP BY u.metric_key, u.first_at
+    ),
+"""
+
+DIRTY: LiteralString = """,
+    dirty AS MATERIALIZED (
+        SELECT a.metric_key, a.granularity_us,
+            date_bin(a.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') AS bucket
+        FROM asked a JOIN touched t ON t.metric_key = a.metric_key
+        WHERE a.is_kept AND t.observed_at >= a.start_at
+            AND date_bin(a.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') < a.stop_at
+        UNION
+        SELECT a.metric_key, a.granularity_us,
+            date_bin(a.granularity_us * INTERVAL '1 microsecond', m.observed_at, TIMESTAMPTZ 'epoch') AS bucket
+        FROM asked a
+        CROSS JOIN LATERAL (
+            SELECT observed_at FROM measure
+            WHERE metric_key = a.metric_key AND observed_at >= a.start_at
+                AND observed_at < a.stop_at + a.granularity_us * INTERVAL '1 microsecond'
+        ) m
+        WHERE NOT a.is_kept
+            AND date_bin(a.granularity_us * INTERVAL '1 microsecond', m.observed_at, TIMESTAMPTZ 'epoch') < a.stop_at
+    ),
+"""
+
+VALUE_OF_METHOD: LiteralString = """
+    CASE %(method)s
+        WHEN 'mean' THEN sum / count
+        WHEN 'sum' THEN sum
+        WHEN 'min' THEN min
+        WHEN 'max' THEN max
+        WHEN 'first' THEN first
+        WHEN 'last' THEN last
+        WHEN 'count' THEN count
+        WHEN 'std' THEN sqrt(greatest(0, deviation_sq) / nullif(count - 1, 0))
+        WHEN 'rate:mean' THEN increase_sum / nullif(increase_count, 0)
+        WHEN 'rate:sum' THEN increase_sum
+        WHEN 'rate:min' THEN increase_min
+        WHEN 'rate:max' THEN increase_max
+        WHEN 'rate:first' THEN increase_first
+        WHEN 'rate:last' THEN increase_last
+        WHEN 'rate:count' THEN nullif(increase_count, 0)
+        WHEN 'rate:std' THEN sqrt(greatest(0, increase_deviation_sq) / nullif(increase_count - 1, 0))
+        WHEN 'rate:per_second' THEN increase_sum / nullif(increase_elapsed_s, 0)
+    END::float8
+"""
+
+READ_BUCKETS: LiteralString = (
+    "COPY ("
+    + ASKED
+    + TOUCHED
+    + DIRTY
+    + TRACED
+    + ", answered AS (SELECT metric_key, granularity_us, bucket, "
+    + VALUE_OF_METHOD
+    + """ AS value FROM (
+        SELECT r.metric_key, r.granularity_us, r.bucket, r.count, r.sum, r.min, r.max, r.first, r.last, r.deviation_sq,
+            r.increase_count, r.increase_sum, r.increase_min, r.increase_max, r.increase_first, r.increase_last,
+            r.increase_deviation_sq, r.increase_elapsed_s
+        FROM asked a
+        CROSS JOIN LATERAL (
+            SELECT * FROM rollup
+            WHERE metric_key = a.metric_key AND granularity_us = a.granularity_us
+                AND bucket >= a.start_at AND bucket < a.stop_at
+        ) r
+        WHERE a.is_kept AND NOT EXISTS (
+            SELECT FROM dirty d
+            WHERE d.metric_key = r.metric_key AND d.granularity_us = r.granularity_us AND d.bucket = r.bucket)
+        UNION ALL
+        SELECT metric_key, granularity_us, bucket,
+"""
+    + STATISTICS
+    + """
+        FROM traced GROUP BY metric_key, granularity_us, bucket
+    ) s)
+    SELECT DISTINCT w.metric_key, w.granularity_us, w.bucket, w.value
+    FROM answered w JOIN asked a ON a.metric_key = w.metric_key AND a.granularity_us = w.granularity_us
+        AND w.bucket >= a.start_at AND w.bucket < a.stop_at
+    WHERE w.value IS NOT NULL
+    ORDER BY w.metric_key, w.granularity_us, w.bucket
+    ) TO STDOUT (FORMAT binary)"""
+)
+
+READ_PERCENTILES: LiteralString = (
+    "COPY ("
+    + ASKED
+    + TOUCHED
+    + DIRTY
+    + TRACED
+    + """
+    SELECT metric_key, granularity_us, bucket, percentile_cont(%(fraction)s) WITHIN GROUP (ORDER BY value)
+    FROM (SELECT metric_key, granularity_us, bucket, CASE WHEN %(is_rate)s THEN increase ELSE value END AS value
+        FROM traced) t
+    WHERE value IS NOT NULL
+    GROUP BY metric_key, granularity_us, bucket
+    ORDER BY metric_key, granularity_us, bucket
+    ) TO STDOUT (FORMAT binary)"""
+)
+
+COPY_ROW = np.dtype(
+    [
+        ("columns", ">i2"),
+        ("metric_key_size", ">i4"),
+        ("metric_key", ">i8"),
+        ("granularity_size", ">i4"),
+        ("granularity", ">i8"),
+        ("bucket_size", ">i4"),
+        ("bucket", ">i8"),
+        ("value_size", ">i4"),
+        ("value", ">f8"),
+    ]
+)
+COPY_HEADER_SIZE = 19
+COPY_TRAILER_SIZE = 2
+
+
+def read_buckets(tx: Transaction, asked: Sequence[SeriesAsked], *, method: str) -> BucketColumns:
+    """Return the buckets by one aggregation method of model.BUCKET_METHODS; exact whatever the roller has done so far."""
+    return copy_out(tx, READ_BUCKETS, {**asked_columns(asked), "from_rollups": True, "method": method})
+
+
+def read_percentiles(tx: Transaction, asked: Sequence[SeriesAsked], *, fraction: float, is_rate: bool) -> BucketColumns:
+    """Return a percentile (0 to 1) of each bucket, interpolated, from raw."""
+    parameters = {**asked_columns(asked), "from_rollups": False, "fraction": fraction, "is_rate": is_rate}
+    return copy_out(tx, READ_PERCENTILES, parameters)
+
+
+def asked_columns(asked: Sequence[SeriesAsked]) -> dict[str, Any]:
+    """Return the parameters that name what is asked."""
+    return {
+        "keys": [a.metric_key for a in asked],
+        "granularities": [a.granularity_us for a in asked],
+        "starts": [a.start for a in asked],
+        "stops": [a.stop for a in asked],
+        "shards": sorted({shard_of(a.metric_key) for a in asked}),
+    }
+
+
+def copy_out(tx: Transaction, statement: LiteralString, parameters: dict[str, Any]) -> BucketColumns:
+    """Read rows of fixed width as columns, without making an object a row."""
+    with tx.cursor() as cursor, cursor.copy(statement, parameters) as copy:
+        raw = b"".join(bytes(block) for block in copy)
+    rows = np.frombuffer(raw[COPY_HEADER_SIZE : len(raw) - COPY_TRAILER_SIZE], dtype=COPY_ROW)
+    return BucketColumns(
+        rows["metric_key"].astype(np.int64),
+        rows["granularity"].astype(np.int64),
+        rows["bucket"].astype(np.int64) + POSTGRES_EPOCH_US,
+        rows["value"].astype(np.float64),
+    )
+
+
+FIRST_AND_LAST: LiteralString = """
+    SELECT k.metric_key, f.observed_at, l.observed_at
+    FROM unnest(%s::bigint[]) AS k (metric_key)
+    CROSS JOIN LATERAL (
+        SELECT observed_at FROM measure WHERE metric_key = k.metric_key ORDER BY observed_at LIMIT 1) f
+    CROSS JOIN LATERAL (
+        SELECT observed_at FROM measure WHERE metric_key = k.metric_key ORDER BY observed_at DESC LIMIT 1) l
+"""
+
+
+def span_of(tx: Transaction, metric_keys: Sequence[int]) -> tuple[datetime, datetime] | None:
+    """Return the first and last instant of the metrics' samples, or None where they have none."""
+    rows = tx.execute(FIRST_AND_LAST, (list(metric_keys),)).fetchall()
+    return (min(row[1] for row in rows), max(row[2] for row in rows)) if rows else None

@@ -1,0 +1,158 @@
+"""What counters and delta meters consumed, from raw samples, now or as of a snapshot."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from foundation.database import Transaction
+from metering.model import ResourceUsage, SampleIncrease, Snapshot
+
+TAKE_SNAPSHOT: LiteralString = "SELECT pg_current_snapshot()::text"
+
+
+def current_snapshot(tx: Transaction) -> Snapshot:
+    """Return what this statement sees."""
+    row = tx.execute(TAKE_SNAPSHOT).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+CONSUMED: LiteralString = """
+    WITH chosen AS MATERIALIZED (
+        SELECT c.key AS metric_key, c.meter_type, coalesce(c.unit, '') AS unit, c.name AS meter, r.id AS resource_id,
+            r.original_resource_id, r.resource_type, r.attributes ->> 'instance_id' AS instance_id
+        FROM resource r JOIN metric c ON c.resource_id = r.id
+        WHERE r.project_id = %(project_id)s AND c.name = %(meter)s
+            AND (%(resource_id)s::uuid IS NULL OR r.id = %(resource_id)s)
+    ),
+    visible AS (
+        SELECT c.metric_key, c.meter_type, m.observed_at, m.boot_epoch, m.value, m.adopted, m.written_xid
+        FROM chosen c
+        CROSS JOIN LATERAL (
+            SELECT observed_at, boot_epoch, value, adopted, written_xid FROM measure
+            WHERE metric_key = c.metric_key AND observed_at >= %(start)s AND observed_at < %(end)s
+                AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
+            UNION ALL
+            SELECT observed_at, boot_epoch, value, adopted, written_xid FROM superseded
+            WHERE metric_key = c.metric_key AND observed_at >= %(start)s AND observed_at < %(end)s
+                AND pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot)
+                AND NOT pg_visible_in_snapshot(superseded_xid, %(as_of)s::pg_snapshot)
+        ) m
+    ),
+    following AS (
+        SELECT v.*, lag(value) OVER earlier AS lag_value, lag(observed_at) OVER earlier AS lag_at
+        FROM visible v
+        WINDOW earlier AS (PARTITION BY metric_key, boot_epoch ORDER BY observed_at)
+    ),
+    compared AS (
+        SELECT f.metric_key, f.meter_type, f.observed_at, f.boot_epoch, f.value, f.adopted, f.written_xid,
+            coalesce(f.lag_value, p.value) AS previous_value, coalesce(f.lag_at, p.observed_at) AS previous_at
+        FROM following f
+        LEFT JOIN LATERAL (
+            SELECT observed_at, value FROM (
+                (SELECT observed_at, value FROM measure
+                WHERE f.lag_at IS NULL AND metric_key = f.metric_key AND boot_epoch = f.boot_epoch
+                    AND observed_at < f.observed_at
+                    AND observed_at >= CASE WHEN f.boot_epoch = 0 THEN '-infinity'
+                        ELSE TIMESTAMPTZ 'epoch' + f.boot_epoch * INTERVAL '1 microsecond' - INTERVAL '24 hours' END
+                    AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
+                ORDER BY observed_at DESC LIMIT 1)
+                UNION ALL
+                (SELECT observed_at, value FROM superseded
+                WHERE f.lag_at IS NULL AND metric_key = f.metric_key AND boot_epoch = f.boot_epoch
+                    AND observed_at < f.observed_at
+                    AND pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot)
+                    AND NOT pg_visible_in_snapshot(superseded_xid, %(as_of)s::pg_snapshot)
+                ORDER BY observed_at DESC LIMIT 1)
+            ) either ORDER BY observed_at DESC LIMIT 1
+        ) p ON f.meter_type <> 'delta'
+    ),
+    counted AS (
+        SELECT c.*,
+            CASE
+                WHEN meter_type = 'delta' THEN value
+                WHEN previous_at IS NULL THEN
+                    CASE WHEN boot_epoch <> 0 AND NOT adopted THEN greatest(0, value) ELSE 0 END
+                WHEN value >= previous_value THEN value - previous_value
+                WHEN boot_epoch = 0 THEN greatest(0, value)
+                ELSE 0
+            END AS increase
+        FROM compared c
+        WHERE meter_type <> 'gauge'
+    ),
+    exact AS (
+        SELECT c.*,
+            CASE WHEN increase = trunc(increase) AND abs(increase) < 9007199254740992
+                THEN increase::bigint::numeric ELSE increase::text::numeric END AS exact_increase
+        FROM counted c
+    )
+"""
+"""Each increase is counters.increase_of, made numeric before it is summed: a whole number below 2**53 is exact in a float8."""
+
+SUM_USAGE: LiteralString = (
+    CONSUMED
+    + """
+    SELECT h.resource_id, h.original_resource_id,
+        CASE WHEN h.resource_type = 'instance' THEN h.resource_id
+            WHEN pg_input_is_valid(h.instance_id, 'uuid') THEN h.instance_id::uuid END AS instance_id,
+        h.meter, max(h.unit) AS unit, sum(e.exact_increase) AS quantity, count(*)::int AS sample_count,
+        min(e.observed_at) AS first_observed_at, max(e.observed_at) AS last_observed_at
+    FROM exact e JOIN chosen h ON h.metric_key = e.metric_key
+    GROUP BY h.resource_id, h.original_resource_id, h.resource_type, h.instance_id, h.meter
+    ORDER BY h.resource_id
+"""
+)
+
+
+def sum_usage(
+    tx: Transaction, *, project_id: str, meter: str, start: datetime, end: datetime, as_of: Snapshot | None
+) -> Sequence[ResourceUsage]:
+    """Return what each resource of a project consumed in [start, end); a deleted metric still counts."""
+    parameters = {
+        "project_id": project_id,
+        "meter": meter,
+        "resource_id": None,
+        "start": start,
+        "end": end,
+        "as_of": as_of,
+    }
+    with tx.cursor(row_factory=class_row(ResourceUsage)) as cursor:
+        return cursor.execute(SUM_USAGE, parameters).fetchall()
+
+
+LIST_INCREASES: LiteralString = (
+    CONSUMED
+    + """
+    SELECT observed_at, boot_epoch, value, exact_increase AS increase, previous_at AS previous_observed_at,
+        written_xid::text::bigint AS written_xid
+    FROM exact ORDER BY observed_at, boot_epoch, metric_key LIMIT %(limit)s
+"""
+)
+
+
+def list_increases(
+    tx: Transaction,
+    *,
+    project_id: str,
+    resource_id: UUID,
+    meter: str,
+    start: datetime,
+    end: datetime,
+    as_of: Snapshot | None,
+    limit: int,
+) -> Sequence[SampleIncrease]:
+    """Return a resource's readings in [start, end) with their increases; their sum is its usage."""
+    parameters = {
+        "project_id": project_id,
+        "meter": meter,
+        "resource_id": resource_id,
+        "start": start,
+        "end": end,
+        "as_of": as_of,
+        "limit": limit,
+    }
+    with tx.cursor(row_factory=class_row(SampleIncrease)) as cursor:
+        return cursor.execute(LIST_INCREASES, parameters).fetchall()
