@@ -1,0 +1,276 @@
+/** A made-up cloud that answers the native API's questions, for `npm run dev:mock` and for the component tests. Never part of a build. */
+import type { components } from "../src/api/schema";
+
+type Schemas = components["schemas"];
+
+export interface Answer {
+  status: number;
+  body?: unknown;
+}
+
+const id = (n: number): string => `0192f000-0000-7000-8000-${String(n).padStart(12, "0")}`;
+const PASSWORD = "secret";
+const GROUP = id(500);
+const BUCKET_S = 10;
+const LAG_S = 12;
+
+export class Story {
+  private isSignedIn: boolean;
+  readonly birth: number;
+
+  constructor(
+    private readonly now: () => number,
+    options: { isSignedIn?: boolean; isEmpty?: boolean } = {},
+  ) {
+    this.isSignedIn = options.isSignedIn ?? false;
+    this.isEmpty = options.isEmpty ?? false;
+    this.birth = now();
+  }
+
+  private readonly isEmpty: boolean;
+
+  answer(method: string, path: string, query: URLSearchParams, body: unknown): Answer {
+    if (path === "/session") return this.session(method, body);
+    if (!this.isSignedIn)
+      return { status: 401, body: { title: "Unauthorized", status: 401, detail: "Sign in first." } };
+    if (path === "/instances") return this.page(this.isEmpty ? [] : this.instances());
+    if (path === "/series/cpu-percent") return { status: 200, body: this.cpu(query) };
+    if (path === "/alarms") return this.page(this.isEmpty ? [] : this.alarms());
+    if (/^\/alarms\/[^/]+\/history$/.test(path)) return this.page(this.history());
+    if (path === "/scaling/groups") return this.page(this.isEmpty ? [] : [this.group()]);
+    if (/^\/scaling\/groups\/[^/]+\/activities$/.test(path)) return this.page(this.activities());
+    if (path === "/billing/cost") return { status: 200, body: this.cost() };
+    return { status: 404, body: { title: "Not Found", status: 404, detail: "There is no such resource." } };
+  }
+
+  private page(items: unknown[]): Answer {
+    return { status: 200, body: { items, next: null } };
+  }
+
+  private session(method: string, body: unknown): Answer {
+    if (method === "DELETE") {
+      this.isSignedIn = false;
+      return { status: 204 };
+    }
+    const isRight = (body as { password?: string } | undefined)?.password === PASSWORD;
+    if (method === "POST") this.isSignedIn = isRight;
+    if (!this.isSignedIn) return { status: 401, body: { title: "Unauthorized", status: 401 } };
+    const session: Schemas["Session"] = {
+      user: { id: "u1", name: "demo" },
+      project: { id: "p1", name: "demo" },
+      roles: ["member"],
+      csrf_token: "token",
+    };
+    return { status: 200, body: session };
+  }
+
+  private at(secondsAgo: number): string {
+    return new Date(this.now() - secondsAgo * 1000).toISOString();
+  }
+
+  private isHot(): boolean {
+    return this.isHotAt(this.now() / 1000);
+  }
+
+  private isHotAt(timeS: number): boolean {
+    return timeS % 240 > 110;
+  }
+
+  private instances(): Schemas["Instance"][] {
+    const flavor = { id: "f1", name: "tiny", vcpus: 1, ram_mib: 192, disk_gib: 1 };
+    const make = (
+      n: number,
+      name: string,
+      status: string,
+      more: Partial<Schemas["Instance"]> = {},
+    ): Schemas["Instance"] => ({
+      id: id(n),
+      name,
+      status,
+      power_state: status === "ACTIVE" ? "running" : "shutdown",
+      flavor,
+      image_name: "busybox-6.1",
+      addresses: [`10.77.0.${10 + n}`],
+      host: "host-1",
+      created_at: this.at(400 * n),
+      launched_at: this.at(400 * n - 6),
+      fault: null,
+      scaling_group_id: n < 4 ? GROUP : null,
+      ...more,
+    });
+    return [
+      make(1, "web-1", "ACTIVE"),
+      make(2, "web-2", "ACTIVE"),
+      ...(this.isHot() ? [make(3, "web-3", "BUILD", { addresses: [], created_at: this.at(4) })] : []),
+      make(4, "db-1", "ACTIVE", {
+        flavor: { ...flavor, name: "small", vcpus: 2, ram_mib: 2048 },
+        addresses: ["10.77.0.14", "fd00:77::14"],
+      }),
+      make(5, "old-batch", "SHUTOFF", { addresses: ["10.77.0.15"] }),
+      make(6, "import-job", "ERROR", {
+        addresses: [],
+        fault: "The guest ended unexpectedly: QEMU was killed by signal 9 on host-1.",
+      }),
+    ];
+  }
+
+  private value(seed: number, timeS: number): number {
+    const hot = this.isHotAt(timeS) ? 62 : 8;
+    return Math.max(
+      0,
+      Math.min(100, hot + seed * 7 + 9 * Math.sin(timeS / 17 + seed) + 6 * Math.sin(timeS / 5.3 + seed * 2)),
+    );
+  }
+
+  private cpu(query: URLSearchParams): Schemas["CpuPercent"] {
+    const stop = Math.floor((Date.parse(query.get("stop") ?? "") / 1000 - LAG_S) / BUCKET_S) * BUCKET_S;
+    const start = Math.max(Date.parse(query.get("start") ?? "") / 1000, this.birth / 1000 - 780);
+    const times: number[] = [];
+    for (let time = Math.ceil(start / BUCKET_S) * BUCKET_S; time <= stop && !this.isEmpty; time += BUCKET_S)
+      times.push(time);
+    const isAway = (time: number) => time > this.birth / 1000 - 420 && time < this.birth / 1000 - 360;
+    const known = times.filter((time) => !isAway(time));
+    const iso = (time: number) => new Date(time * 1000).toISOString();
+    const points = (seed: number): [string, number | null][] =>
+      known.map((time) => [iso(time), this.value(seed, time)]);
+    const aggregate: [string, number | null][] = known.map((time) => [
+      iso(time),
+      (this.value(1, time) + this.value(2, time)) / 2,
+    ]);
+    const names = ["web-1", "web-2", ...(query.get("group_id") ? [] : ["db-1"])];
+    const series = names.map((name, index) => ({
+      resource_id: id([1, 2, 4][index] ?? 1),
+      name,
+      points: points(index + 1),
+    }));
+    return { unit: "%", granularity_s: BUCKET_S, series: this.isEmpty ? [] : series, aggregate };
+  }
+
+  private alarms(): Schemas["Alarm"][] {
+    const common = {
+      severity: "critical",
+      comparison_operator: "gt",
+      granularity_s: BUCKET_S,
+      evaluation_periods: 2,
+      enabled: true,
+    };
+    const isHot = this.isHot();
+    return [
+      {
+        ...common,
+        id: id(700),
+        name: "web-cpu-high",
+        state: isHot ? "alarm" : "ok",
+        state_reason: isHot
+          ? "Transition to alarm due to 2 samples outside threshold, most recent: 78.4"
+          : "Transition to ok due to 2 samples inside threshold, most recent: 21.9",
+        state_at: this.at(70),
+        threshold: 60,
+        last_value: isHot ? 78.4 : 21.9,
+      },
+      {
+        ...common,
+        id: id(701),
+        name: "db-cpu-high",
+        severity: "low",
+        state: "insufficient data",
+        state_reason: "1 of 3 samples are there",
+        state_at: this.at(900),
+        threshold: 90,
+        evaluation_periods: 3,
+        last_value: null,
+      },
+    ];
+  }
+
+  private history(): Schemas["AlarmTransition"][] {
+    return [
+      {
+        id: id(801),
+        at: this.at(70),
+        previous: "ok",
+        current: "alarm",
+        reason: "2 of 2 samples above 60, most recent: 78.4",
+      },
+      {
+        id: id(802),
+        at: this.at(310),
+        previous: "insufficient data",
+        current: "ok",
+        reason: "2 of 2 samples inside, most recent: 12.1",
+      },
+    ];
+  }
+
+  private group(): Schemas["ScalingGroup"] {
+    return {
+      id: GROUP,
+      name: "web",
+      size_min: 1,
+      size_max: 4,
+      size_desired: this.isHot() ? 3 : 2,
+      size_current: 2,
+      cooldown_s: 60,
+      cooldown_until: this.isHot() ? this.at(-35) : null,
+    };
+  }
+
+  private activities(): Schemas["ScalingActivity"][] {
+    const make = (
+      n: number,
+      ago: number,
+      decision: "resize" | "refusal",
+      before: number,
+      after: number,
+      reason: string,
+    ) => ({
+      id: id(900 + n),
+      at: this.at(ago),
+      decision,
+      reason,
+      size_before: before,
+      size_after: after,
+      policy_id: id(600),
+      alarm_id: id(700),
+    });
+    return [
+      make(5, 24, "refusal", 3, 3, "The group cools down for 36 s more after its last change."),
+      make(4, 70, "resize", 2, 3, "Alarm web-cpu-high: policy cpu-out adds 1."),
+      make(3, 320, "resize", 3, 2, "Alarm web-cpu-low: policy cpu-in removes 1."),
+      make(2, 560, "resize", 2, 3, "Alarm web-cpu-high: policy cpu-out adds 1."),
+      make(1, 700, "refusal", 2, 2, "The group is at its minimum size of 2."),
+    ];
+  }
+
+  private cost(): Schemas["Cost"] {
+    const line = (
+      description: string,
+      meter: string,
+      quantity: string,
+      unit: string,
+      unit_price: string,
+      amount: string,
+    ) => ({
+      description,
+      meter,
+      quantity,
+      unit,
+      unit_price,
+      amount,
+    });
+    const period = { start: "2026-11-01T00:00:00Z", end: "2026-12-01T00:00:00Z" };
+    if (this.isEmpty) return { currency: "JPY", period, total: "0", lines: [], forecast: null };
+    return {
+      currency: "JPY",
+      period,
+      total: "1284.3377051",
+      forecast: "3912.55",
+      lines: [
+        line("tiny, active", "instance", "412987.25", "s", "0.00277778", "1147.1859"),
+        line("tiny, stopped", "instance", "86400", "s", "0.00055556", "48.00038"),
+        line("Outgoing traffic", "network.outgoing.bytes", "7.4418", "GiB", "11.5", "85.5807"),
+        line("Disk", "disk.root.size", "0.0714", "GiB-month", "50", "3.5707251"),
+      ],
+    };
+  }
+}

@@ -1,0 +1,108 @@
+/** What is drawn over the lines: thresholds, and the moments at which a group changed its size. */
+import type uPlot from "uplot";
+
+export interface Threshold {
+  value: number;
+  label: string;
+}
+
+export interface Marker {
+  /** Seconds since 1970. */
+  time: number;
+  label: string;
+}
+
+export interface OverlayColours {
+  threshold: string;
+  marker: string;
+  surface: string;
+}
+
+const LABEL_GAP = 8;
+
+function labelFont(ratio: number, family: string): string {
+  return `500 ${Math.round(11 * ratio)}px ${family}`;
+}
+
+function inPlot(u: uPlot, draw: (context: CanvasRenderingContext2D, ratio: number) => void): void {
+  const { ctx, bbox } = u;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  draw(ctx, devicePixelRatio);
+  ctx.restore();
+}
+
+export function drawThresholds(
+  u: uPlot,
+  thresholds: readonly Threshold[],
+  colours: OverlayColours,
+  family: string,
+): void {
+  inPlot(u, (context, ratio) => {
+    context.font = labelFont(ratio, family);
+    context.textBaseline = "bottom";
+    for (const { value, label } of thresholds) {
+      const y = Math.round(u.valToPos(value, "y", true));
+      context.globalAlpha = 0.06;
+      context.fillStyle = colours.threshold;
+      context.fillRect(u.bbox.left, u.bbox.top, u.bbox.width, y - u.bbox.top);
+      context.globalAlpha = 1;
+      context.strokeStyle = colours.threshold;
+      context.lineWidth = 1.5 * ratio;
+      context.setLineDash([6 * ratio, 4 * ratio]);
+      context.beginPath();
+      context.moveTo(u.bbox.left, y);
+      context.lineTo(u.bbox.left + u.bbox.width, y);
+      context.stroke();
+      context.fillText(label, u.bbox.left + 6 * ratio, y - 3 * ratio);
+    }
+  });
+}
+
+export function drawMarkers(u: uPlot, markers: readonly Marker[], colours: OverlayColours, family: string): void {
+  inPlot(u, (context, ratio) => {
+    context.font = labelFont(ratio, family);
+    context.textBaseline = "middle";
+    let free = Number.NEGATIVE_INFINITY;
+    for (const { time, label } of [...markers].sort((a, b) => a.time - b.time)) {
+      const x = Math.round(u.valToPos(time, "x", true));
+      context.strokeStyle = colours.marker;
+      context.lineWidth = ratio;
+      context.setLineDash([2 * ratio, 3 * ratio]);
+      context.beginPath();
+      context.moveTo(x, u.bbox.top);
+      context.lineTo(x, u.bbox.top + u.bbox.height);
+      context.stroke();
+      const width = context.measureText(label).width + LABEL_GAP * ratio;
+      const left = Math.min(x - width / 2, u.bbox.left + u.bbox.width - width);
+      if (left < free) continue;
+      free = left + width + LABEL_GAP * ratio;
+      drawTag(
+        context,
+        { left, bottom: u.bbox.top + u.bbox.height - 4 * ratio, width, height: 17 * ratio },
+        label,
+        colours,
+        ratio,
+      );
+    }
+  });
+}
+
+function drawTag(
+  context: CanvasRenderingContext2D,
+  box: { left: number; bottom: number; width: number; height: number },
+  label: string,
+  colours: OverlayColours,
+  ratio: number,
+): void {
+  context.setLineDash([]);
+  context.fillStyle = colours.surface;
+  context.beginPath();
+  context.roundRect(box.left, box.bottom - box.height, box.width, box.height, 4 * ratio);
+  context.fill();
+  context.stroke();
+  context.fillStyle = colours.marker;
+  context.fillText(label, box.left + (LABEL_GAP / 2) * ratio, box.bottom - box.height / 2);
+}

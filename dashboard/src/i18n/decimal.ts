@@ -1,0 +1,41 @@
+/** Money and quantities arrive as decimal text and stay text: nothing here ever makes a binary fraction of them. */
+
+const DECIMAL = /^([+-]?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?$/;
+
+export interface Decimal {
+  readonly negative: boolean;
+  /** Digits before the point, without leading zeros ("0" for none). */
+  readonly whole: string;
+  /** Digits after the point, as many as were given. */
+  readonly fraction: string;
+}
+
+/** Split decimal text such as "-12.50" or "1E-7" into its digits; undefined where it is no decimal number. */
+export function parseDecimal(text: string): Decimal | undefined {
+  const match = DECIMAL.exec(text.trim());
+  if (!match) return undefined;
+  const [, sign = "", whole = "", fraction = "", exponentText = "0"] = match;
+  const exponent = Number.parseInt(exponentText, 10);
+  const shift = whole.length + exponent;
+  const digits = whole + fraction;
+  const before = shift <= 0 ? "0" : digits.slice(0, shift).padEnd(shift, "0");
+  const after = shift <= 0 ? "0".repeat(-shift) + digits : digits.slice(shift);
+  return { negative: sign === "-", whole: before.replace(/^0+(?=\d)/, ""), fraction: after };
+}
+
+export function decimalText(value: Decimal): string {
+  const digits = value.fraction === "" ? value.whole : `${value.whole}.${value.fraction}`;
+  return value.negative && /[1-9]/.test(digits) ? `-${digits}` : digits;
+}
+
+export function isZero(value: Decimal): boolean {
+  return !/[1-9]/.test(value.whole + value.fraction);
+}
+
+/** How many fraction digits show at least `digits` significant ones, so that ¥0.0123 is not shown as ¥0. */
+export function fractionDigitsFor(value: Decimal, digits: number): number {
+  if (isZero(value)) return 0;
+  if (value.whole !== "0") return Math.max(0, digits - value.whole.length);
+  const leadingZeros = value.fraction.search(/[1-9]/);
+  return leadingZeros + digits;
+}

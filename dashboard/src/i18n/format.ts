@@ -1,0 +1,119 @@
+/** Numbers, money, times and durations as the reader's language writes them. Pure: locale and clock are arguments. */
+import { decimalText, fractionDigitsFor, isZero, parseDecimal } from "./decimal";
+
+const FRACTION_DIGITS_MAX = 20;
+/** An amount that is still running shows at least this many significant digits, so that the first yen is seen to grow. */
+const AMOUNT_DIGITS = 3;
+
+/** Intl takes decimal text as it is (Intl.NumberFormat v3), every digit of it; the type wants to be told. */
+const exact = (text: string): Intl.StringNumericLiteral => text as Intl.StringNumericLiteral;
+
+function currencyDigits(currency: string): number {
+  return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits ?? 2;
+}
+
+/** An amount for reading: the currency's own digits, more only while it is small. */
+export function formatAmount(text: string, currency: string, locale: string): string {
+  const value = parseDecimal(text);
+  if (!value) return text;
+  const minor = currencyDigits(currency);
+  const digits = Math.min(FRACTION_DIGITS_MAX, Math.max(minor, fractionDigitsFor(value, AMOUNT_DIGITS)));
+  return new Intl.NumberFormat(locale, {
+    style: "currency",
+    currency,
+    minimumFractionDigits: isZero(value) ? minor : Math.min(digits, minor),
+    maximumFractionDigits: digits,
+  }).format(exact(decimalText(value)));
+}
+
+/** A price with every digit it has: what is multiplied must be what is read. */
+export function formatPrice(text: string, currency: string, locale: string): string {
+  const value = parseDecimal(text);
+  if (!value) return text;
+  const significant = value.fraction.replace(/0+$/, "").length;
+  const minor = currencyDigits(currency);
+  return new Intl.NumberFormat(locale, {
+    style: "currency",
+    currency,
+    minimumFractionDigits: significant > 0 ? minor : 0,
+    maximumFractionDigits: Math.min(FRACTION_DIGITS_MAX, Math.max(minor, significant)),
+  }).format(exact(decimalText(value)));
+}
+
+/** A quantity, to three digits after the point, or three significant ones below one. */
+export function formatQuantity(text: string, locale: string): string {
+  const value = parseDecimal(text);
+  if (!value) return text;
+  const digits = value.whole === "0" ? Math.max(3, fractionDigitsFor(value, 3)) : 3;
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: Math.min(FRACTION_DIGITS_MAX, digits) }).format(
+    exact(decimalText(value)),
+  );
+}
+
+export function formatNumber(value: number, locale: string, fractionDigits = 0): string {
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: fractionDigits }).format(value);
+}
+
+export function formatPercent(value: number, locale: string, fractionDigits = 0): string {
+  return new Intl.NumberFormat(locale, {
+    style: "percent",
+    minimumFractionDigits: fractionDigits,
+    maximumFractionDigits: fractionDigits,
+  }).format(value / 100);
+}
+
+/** Memory as people size it: GiB from one GiB up. */
+export function formatMemory(mib: number, locale: string): string {
+  return mib >= 1024 ? `${formatNumber(mib / 1024, locale, 1)} GiB` : `${formatNumber(mib, locale)} MiB`;
+}
+
+export function formatTime(at: Date, locale: string, withSeconds = false): string {
+  return new Intl.DateTimeFormat(locale, {
+    hour: "2-digit",
+    minute: "2-digit",
+    ...(withSeconds ? { second: "2-digit" } : {}),
+    hourCycle: "h23",
+  }).format(at);
+}
+
+export function formatDate(at: Date, locale: string): string {
+  return new Intl.DateTimeFormat(locale, { year: "numeric", month: "long", day: "numeric" }).format(at);
+}
+
+export function formatDateTime(at: Date, locale: string): string {
+  return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "long", hourCycle: "h23" }).format(at);
+}
+
+/** The days of a half-open period; a whole month is called by its name. */
+export function formatPeriod(start: Date, end: Date, locale: string, timeZone = "UTC"): string {
+  const last = new Date(end.getTime() - 1);
+  const day = new Intl.DateTimeFormat(locale, { year: "numeric", month: "short", day: "numeric", timeZone });
+  const isMonth =
+    start.getUTCDate() === 1 && end.getUTCDate() === 1 && end.getTime() - start.getTime() <= 31 * 86_400_000;
+  if (isMonth) return new Intl.DateTimeFormat(locale, { year: "numeric", month: "long", timeZone }).format(start);
+  return day.formatRange(start, last);
+}
+
+const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+  ["second", 1],
+];
+
+/** "3 minutes ago" in the reader's language; never a time ahead, since clocks differ a little. */
+export function formatAgo(at: Date, now: Date, locale: string): string {
+  const elapsedS = Math.max(0, Math.round((now.getTime() - at.getTime()) / 1000));
+  const [unit, size] = UNITS.find(([, seconds]) => elapsedS >= seconds) ?? (["second", 1] as const);
+  const formatter = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
+  return formatter.format(-Math.floor(elapsedS / size), unit);
+}
+
+/** A length of time such as "90 sec" or "5 min", in the largest unit that is whole. */
+export function formatDuration(seconds: number, locale: string): string {
+  const [unit, size] =
+    UNITS.find(([, length]) => seconds >= length && seconds % length === 0) ?? (["second", 1] as const);
+  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(
+    seconds / size,
+  );
+}

@@ -1,0 +1,16 @@
+/** Starts the dashboard. */
+import "@fontsource-variable/inter";
+import "./theme/tokens.css";
+import "./theme/base.css";
+import "./i18n";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { App } from "./app";
+
+const root = document.getElementById("root");
+if (root === null) throw new Error("index.html has no #root");
+createRoot(root).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);

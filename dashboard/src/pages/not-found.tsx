@@ -1,0 +1,16 @@
+/** An address that leads nowhere. */
+import { useTranslation } from "react-i18next";
+import { Link } from "wouter";
+
+export function NotFoundPage() {
+  const { t } = useTranslation();
+  return (
+    <>
+      <h1>{t("app.notFoundTitle")}</h1>
+      <p>{t("app.notFoundText")}</p>
+      <p>
+        <Link href="/">{t("app.backHome")}</Link>
+      </p>
+    </>
+  );
+}

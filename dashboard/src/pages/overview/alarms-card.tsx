@@ -1,0 +1,127 @@
+/** Each alarm's state with its reason, its rule, and how it got there. */
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { alarmHistoryQuery, alarmsQuery } from "../../api/queries";
+import type { Alarm } from "../../api/types";
+import { Card } from "../../components/card";
+import { EmptyState, QueryView, Skeleton } from "../../components/feedback";
+import { StateMark } from "../../components/state";
+import { Ago } from "../../components/time";
+import { useFormat } from "../../i18n/use-format";
+import { useIsLive } from "../../live/use-live";
+import { alarmLook, byUrgency, openstackCommand } from "./model";
+import styles from "./overview.module.css";
+
+const CREATE =
+  "alarm create --type gnocchi_aggregation_by_resources_threshold --name cpu-high --metric cpu --aggregation-method rate:mean " +
+  '--granularity 60 --comparison-operator gt --threshold 48000000000 --resource-type instance --query \'{"=": {"state": "active"}}\'';
+const OPERATORS: Record<string, string> = { gt: ">", ge: "≥", lt: "<", le: "≤", eq: "=", ne: "≠" };
+
+function AlarmState({ state }: { state: string }) {
+  const { t } = useTranslation();
+  return (
+    <StateMark {...alarmLook(state)} pill>
+      {t(`alarms.states.${state as "ok"}`, { defaultValue: state })}
+    </StateMark>
+  );
+}
+
+function Rule({ alarm }: { alarm: Alarm }) {
+  const { t } = useTranslation();
+  const format = useFormat();
+  if (alarm.threshold === null) return null;
+  const parts = [
+    t("alarms.rule", {
+      operator: OPERATORS[alarm.comparison_operator ?? ""] ?? alarm.comparison_operator ?? "",
+      threshold: format.number(alarm.threshold, 2),
+      periods: alarm.evaluation_periods ?? 1,
+      granularity: format.duration(alarm.granularity_s ?? 60),
+    }),
+  ];
+  if (alarm.last_value !== null) parts.push(t("alarms.last", { value: format.number(alarm.last_value, 1) }));
+  if (!alarm.enabled) parts.push(t("alarms.disabled"));
+  return <p className={styles.sub}>{parts.join(" · ")}</p>;
+}
+
+function History({ alarmId }: { alarmId: string }) {
+  const { t } = useTranslation();
+  const query = useQuery(alarmHistoryQuery(alarmId));
+  return (
+    <QueryView query={query} skeleton={<Skeleton widths={["80%", "60%"]} />}>
+      {(page) =>
+        page.items.length === 0 ? (
+          <p className={styles.sub}>{t("alarms.historyEmpty")}</p>
+        ) : (
+          <ol className={styles.history}>
+            {page.items.map((transition) => (
+              <li key={transition.id}>
+                <AlarmState state={transition.current} />
+                <span className={styles.sub}>
+                  <Ago at={transition.at} />
+                </span>
+                <span className={styles.reason} lang="en">
+                  {transition.reason}
+                </span>
+              </li>
+            ))}
+          </ol>
+        )
+      }
+    </QueryView>
+  );
+}
+
+function AlarmItem({ alarm }: { alarm: Alarm }) {
+  const { t } = useTranslation();
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <li className={styles.item}>
+      <div className={styles.itemHead}>
+        <AlarmState state={alarm.state} />
+        <strong>{alarm.name}</strong>
+        {alarm.state_at !== null && (
+          <span className={styles.itemTime}>
+            <Ago at={alarm.state_at} />
+          </span>
+        )}
+      </div>
+      <Rule alarm={alarm} />
+      {alarm.state_reason !== "" && (
+        <p className={styles.reason} lang="en">
+          {alarm.state_reason}
+        </p>
+      )}
+      <details className={styles.details} onToggle={(event) => setOpen(event.currentTarget.open)}>
+        <summary aria-label={`${t("alarms.history")}: ${alarm.name}`}>{t("alarms.history")}</summary>
+        {isOpen && <History alarmId={alarm.id} />}
+      </details>
+    </li>
+  );
+}
+
+export function AlarmsCard({ projectName }: { projectName: string | undefined }) {
+  const { t } = useTranslation();
+  const query = useQuery(alarmsQuery(useIsLive()));
+  return (
+    <Card title={t("alarms.title")}>
+      <QueryView query={query} skeleton={<Skeleton widths={["50%", "85%", "70%"]} />}>
+        {(page) =>
+          page.items.length === 0 ? (
+            <EmptyState
+              title={t("alarms.emptyTitle")}
+              text={t("alarms.emptyText")}
+              command={openstackCommand(projectName, CREATE)}
+            />
+          ) : (
+            <ul className={styles.items}>
+              {byUrgency(page.items).map((alarm) => (
+                <AlarmItem key={alarm.id} alarm={alarm} />
+              ))}
+            </ul>
+          )
+        }
+      </QueryView>
+    </Card>
+  );
+}

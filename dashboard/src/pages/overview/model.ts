@@ -1,0 +1,94 @@
+/** What the overview works out from the API's answers. Pure. */
+import type { Alarm, CpuPercent, Instance, ScalingActivity } from "../../api/types";
+import { lastValue, pointValue } from "../../charts/align";
+import type { IconName } from "../../components/icon";
+import type { Tone } from "../../components/state";
+
+export interface Look {
+  tone: Tone;
+  icon: IconName;
+}
+
+const BUSY = new Set(["BUILD", "REBOOT", "HARD_REBOOT", "RESIZE", "MIGRATING", "PASSWORD", "REBUILD"]);
+const HELD = new Set(["PAUSED", "SUSPENDED", "VERIFY_RESIZE", "RESCUE"]);
+
+export function statusLook(status: string): Look {
+  if (status === "ACTIVE") return { tone: "good", icon: "check" };
+  if (status === "ERROR") return { tone: "bad", icon: "error" };
+  if (BUSY.has(status)) return { tone: "busy", icon: "progress" };
+  if (HELD.has(status)) return { tone: "warn", icon: "pause" };
+  if (status === "UNKNOWN") return { tone: "warn", icon: "question" };
+  return { tone: "calm", icon: "stop" };
+}
+
+export function alarmLook(state: string): Look {
+  if (state === "ok") return { tone: "good", icon: "check" };
+  if (state === "alarm") return { tone: "bad", icon: "alarm" };
+  return { tone: "warn", icon: "question" };
+}
+
+export type Direction = "out" | "in" | "same" | "refused";
+
+export function directionOf(activity: ScalingActivity): Direction {
+  if (activity.decision === "refusal") return "refused";
+  if (activity.size_after > activity.size_before) return "out";
+  return activity.size_after < activity.size_before ? "in" : "same";
+}
+
+export const DIRECTION_LOOK: Record<Direction, Look> = {
+  out: { tone: "busy", icon: "out" },
+  in: { tone: "good", icon: "in" },
+  same: { tone: "calm", icon: "keep" },
+  refused: { tone: "warn", icon: "refuse" },
+};
+
+/** Alarms that need eyes come first: firing, then without data, then the rest by name. */
+export function byUrgency(alarms: readonly Alarm[]): Alarm[] {
+  const rank = (alarm: Alarm) => ["alarm", "insufficient data", "ok"].indexOf(alarm.state);
+  return [...alarms].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
+}
+
+/** The newest CPU reading of each instance, by its id. */
+export function cpuByInstance(answer: CpuPercent | undefined): ReadonlyMap<string, number> {
+  const values = new Map<string, number>();
+  for (const { resource_id, points } of answer?.series ?? []) {
+    const last = lastValue(points.map(pointValue));
+    if (last !== null) values.set(resource_id, last);
+  }
+  return values;
+}
+
+export const SORT_KEYS = ["name", "status", "created_at", "cpu"] as const;
+export type SortKey = (typeof SORT_KEYS)[number];
+export interface Sort {
+  key: SortKey;
+  isDescending: boolean;
+}
+
+export function matches(instance: Instance, text: string): boolean {
+  const wanted = text.trim().toLowerCase();
+  const fields = [instance.name, instance.status, instance.flavor.name, ...instance.addresses, instance.id];
+  return wanted === "" || fields.some((field) => field.toLowerCase().includes(wanted));
+}
+
+export function sorted(instances: readonly Instance[], sort: Sort, cpu: ReadonlyMap<string, number>): Instance[] {
+  const names = new Intl.Collator("en", { numeric: true });
+  const compare = (a: Instance, b: Instance): number => {
+    if (sort.key === "cpu") return (cpu.get(a.id) ?? -1) - (cpu.get(b.id) ?? -1);
+    return names.compare(a[sort.key], b[sort.key]);
+  };
+  const sign = sort.isDescending ? -1 : 1;
+  return [...instances].sort(
+    (a, b) => sign * compare(a, b) || names.compare(a.name, b.name) || names.compare(a.id, b.id),
+  );
+}
+
+const CLOUDS = new Set(["admin", "demo"]);
+
+/** How the openstack client reaches this project: by the clouds.yaml that the installation wrote, where it has the project. */
+export function openstackCommand(projectName: string | undefined, command: string): string {
+  const isOurs = projectName !== undefined && CLOUDS.has(projectName);
+  return isOurs
+    ? `OS_CLIENT_CONFIG_FILE=var/clouds.yaml openstack --os-cloud nephoscope-${projectName} ${command}`
+    : `openstack ${command}`;
+}

@@ -1,0 +1,104 @@
+/** The five numbers that say whether to read on. */
+import { useQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { alarmsQuery, costQuery, instancesQuery } from "../../api/queries";
+import type { CpuPercent, ScalingGroup } from "../../api/types";
+import { lastValue, pointValue } from "../../charts/align";
+import { Skeleton } from "../../components/feedback";
+import { useFormat } from "../../i18n/use-format";
+import { useIsLive } from "../../live/use-live";
+import styles from "./overview.module.css";
+
+interface TileProps {
+  label: string;
+  value: ReactNode;
+  note?: ReactNode;
+  isBad?: boolean;
+}
+
+function Tile({ label, value, note, isBad = false }: TileProps) {
+  return (
+    <div className={styles.tile} data-bad={isBad || undefined}>
+      <dt>{label}</dt>
+      {value === undefined ? (
+        <dd>
+          <Skeleton widths={["4.5rem"]} height="1.5rem" />
+        </dd>
+      ) : (
+        <>
+          <dd className={styles.tileValue}>{value}</dd>
+          {note !== undefined && <dd className={styles.tileNote}>{note}</dd>}
+        </>
+      )}
+    </div>
+  );
+}
+
+function InstancesTile() {
+  const { t } = useTranslation();
+  const format = useFormat();
+  const items = useQuery(instancesQuery(useIsLive())).data?.items;
+  const running = items?.filter((instance) => instance.status === "ACTIVE").length;
+  return (
+    <Tile
+      label={t("tiles.running")}
+      value={running === undefined ? undefined : format.number(running)}
+      note={t("tiles.ofAll", { count: items?.length ?? 0 })}
+    />
+  );
+}
+
+function AlarmsTile() {
+  const { t } = useTranslation();
+  const format = useFormat();
+  const items = useQuery(alarmsQuery(useIsLive())).data?.items;
+  const firing = items?.filter((alarm) => alarm.state === "alarm").length;
+  const unknown = items?.filter((alarm) => alarm.state === "insufficient data").length ?? 0;
+  const notes = [t("tiles.alarmsNote", { count: items?.length ?? 0 })];
+  if (unknown > 0) notes.push(t("tiles.unknownNote", { count: unknown }));
+  return (
+    <Tile
+      label={t("tiles.alarms")}
+      value={firing === undefined ? undefined : format.number(firing)}
+      note={notes.join(" · ")}
+      isBad={(firing ?? 0) > 0}
+    />
+  );
+}
+
+function CostTile() {
+  const { t } = useTranslation();
+  const format = useFormat();
+  const query = useQuery(costQuery(useIsLive()));
+  const cost = query.data;
+  if (query.isError && cost === undefined) return <Tile label={t("tiles.cost")} value="–" />;
+  const period = cost && format.period(new Date(cost.period.start), new Date(cost.period.end));
+  return <Tile label={t("tiles.cost")} value={cost && format.amount(cost.total, cost.currency)} note={period} />;
+}
+
+interface TilesProps {
+  cpu: CpuPercent | undefined;
+  group: ScalingGroup | undefined;
+  hasGroups: boolean | undefined;
+}
+
+export function Tiles({ cpu, group, hasGroups }: TilesProps) {
+  const { t } = useTranslation();
+  const format = useFormat();
+  const now = cpu && lastValue(cpu.aggregate.map(pointValue));
+  const cpuText = now === null ? "–" : now === undefined ? undefined : format.percent(now);
+  const size = group ? format.number(group.size_current) : hasGroups === undefined ? undefined : "–";
+  const sizeNote = group
+    ? t("tiles.groupNote", { min: group.size_min, max: group.size_max, desired: group.size_desired })
+    : t("tiles.noGroup");
+  return (
+    <dl className={styles.tiles}>
+      <InstancesTile />
+      <Tile label={t("tiles.cpu")} value={cpuText} note={t(group ? "tiles.cpuNote" : "tiles.cpuAllNote")} />
+      <Tile label={t("tiles.group")} value={size} note={sizeNote} />
+      <AlarmsTile />
+      <CostTile />
+    </dl>
+  );
+}
