@@ -18,7 +18,7 @@ from billing.model import (
     Charge,
     InvoiceLine,
     InvoiceTax,
-    PriceVersion,
+    PriceWindow,
     Rated,
     Statement,
 )
@@ -34,7 +34,7 @@ def compose_statement(
     rated: Rated,
     *,
     account: BillingAccount,
-    versions: Sequence[PriceVersion],
+    windows: Sequence[PriceWindow],
     period: TimeInterval,
     rated_until: datetime,
 ) -> Statement:
@@ -58,7 +58,7 @@ def compose_statement(
         lines=tuple(lines),
         taxes=tuple(taxes),
         unbilled=rated.unbilled,
-        versions=tuple(versions),
+        windows=tuple(windows),
         subtotal=subtotal,
         tax_total=tax_total,
         total=subtotal + tax_total,

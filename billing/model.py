@@ -1,6 +1,5 @@
-"""The nouns of billing: prices, usage as it is priced, charges, and the invoice with its lines. Decimal or Fraction, always exact."""
+"""The nouns of billing: price plans, usage as it is priced, charges, and the invoice with its lines; Decimal or Fraction, always exact."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,6 +8,7 @@ from fractions import Fraction
 from typing import NewType, TypeAlias
 from uuid import UUID
 
+from billing.prices import Price, price_key
 from foundation.interval import TimeInterval
 from foundation.money import RoundingMode
 
@@ -16,7 +16,6 @@ PricePlanId = NewType("PricePlanId", UUID)
 PriceVersionId = NewType("PriceVersionId", UUID)
 InvoiceId = NewType("InvoiceId", UUID)
 
-ACTIVE = "active"
 INSTANCE_TIME = "instance"
 """The meter of an instance's seconds by flavor and state."""
 DISK_SPACE = "disk"
@@ -24,85 +23,8 @@ DISK_SPACE = "disk"
 OUTGOING_BYTES = "network.outgoing.bytes"
 
 SECONDS_AN_HOUR = Decimal(3600)
-PRICE_SCALE_MAX = 10
-"""Decimal places of a price; with a factor's 4 and a MiB's share of a GiB (10) a unit price fits in 24."""
-FACTOR_SCALE_MAX = 4
 UNROUNDED_SCALE = 12
 """Decimal places in which an unrounded amount is shown and stored; the exact one is quantity x price / per."""
-
-
-@dataclass(frozen=True, slots=True)
-class StatePrice:
-    """What a state other than active costs: a factor of the active price, or an hourly price of its own."""
-
-    state: str
-    factor: Decimal | None = None
-    per_hour: Decimal | None = None
-
-    def __post_init__(self) -> None:
-        if (self.factor is None) == (self.per_hour is None):
-            raise ValueError(f"the price of state {self.state!r} is either a factor or an hourly price")
-        if self.state == ACTIVE:
-            raise ValueError("the active state is priced by per_hour itself")
-        require_price(self.factor, scale_max=FACTOR_SCALE_MAX)
-        require_price(self.per_hour)
-
-
-@dataclass(frozen=True, slots=True)
-class FlavorPrice:
-    """An instance of one flavor by the second, in each of its states."""
-
-    flavor: str
-    per_hour: Decimal
-    states: tuple[StatePrice, ...] = ()
-
-    def __post_init__(self) -> None:
-        require_price(self.per_hour)
-        require_distinct_states(self.states)
-
-
-@dataclass(frozen=True, slots=True)
-class SizePrice:
-    """An instance by the second from its vCPUs and memory, for every flavor without a price of its own."""
-
-    per_vcpu_hour: Decimal
-    per_ram_gib_hour: Decimal
-    states: tuple[StatePrice, ...] = ()
-
-    def __post_init__(self) -> None:
-        require_price(self.per_vcpu_hour)
-        require_price(self.per_ram_gib_hour)
-        require_distinct_states(self.states)
-
-
-@dataclass(frozen=True, slots=True)
-class DiskPrice:
-    """A GiB of disk held through one billing month; a second of it costs the month's price over the month's real seconds."""
-
-    per_gib_month: Decimal
-
-    def __post_init__(self) -> None:
-        require_price(self.per_gib_month)
-
-
-@dataclass(frozen=True, slots=True)
-class CounterPrice:
-    """What a counter has counted: `per` base units (2**30 B) are one priced unit (GiB)."""
-
-    meter: str
-    base_unit: str
-    unit: str
-    per: Decimal
-    price: Decimal
-
-    def __post_init__(self) -> None:
-        require_price(self.price)
-        require_price(self.per)
-        if self.per <= 0:
-            raise ValueError("a counter's unit is made of a positive number of base units")
-
-
-Price: TypeAlias = FlavorPrice | SizePrice | DiskPrice | CounterPrice
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +73,9 @@ class BillingAccount:
     rounding: RoundingMode
     issuer_name: str
     series: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rounding", RoundingMode(self.rounding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +224,16 @@ class Statement:
     lines: tuple[InvoiceLine, ...]
     taxes: tuple[InvoiceTax, ...]
     unbilled: tuple[Unbilled, ...]
-    versions: tuple[PriceVersion, ...]
+    windows: tuple[PriceWindow, ...]
     subtotal: Decimal
     tax_total: Decimal
     total: Decimal
+
+    @property
+    def versions(self) -> tuple[PriceVersion, ...]:
+        """The price versions used, each once, in the order in which they held."""
+        used = {window.version.id: window.version for window in self.windows if window.version is not None}
+        return tuple(used.values())
 
     @property
     def subtotal_exact(self) -> Fraction:
@@ -340,6 +271,10 @@ class Invoice:
     chain_digest: str | None
     created_at: datetime
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rounding", RoundingMode(self.rounding))
+        object.__setattr__(self, "status", InvoiceStatus(self.status))
+
     @property
     def period(self) -> TimeInterval:
         """The billed period, half-open."""
@@ -374,33 +309,3 @@ class Authorship:
     actor: str
     reason: str
     request_id: str = ""
-
-
-def price_key(price: Price) -> tuple[str, str]:
-    """Return what a price charges for: no two prices of a version may share it."""
-    match price:
-        case FlavorPrice():
-            return ("flavor", price.flavor)
-        case SizePrice():
-            return ("size", "")
-        case DiskPrice():
-            return ("disk", "")
-        case CounterPrice():
-            return ("counter", price.meter)
-
-
-def require_price(amount: Decimal | None, *, scale_max: int = PRICE_SCALE_MAX) -> None:
-    """Refuse a price that is negative, not finite, too fine or too large to be kept exactly."""
-    if amount is None:
-        return
-    exponent = amount.as_tuple().exponent
-    if not isinstance(exponent, int) or amount < 0:
-        raise ValueError("a price is a finite number that is not negative")
-    if -exponent > scale_max or amount >= 10**12:
-        raise ValueError(f"a price has at most {scale_max} decimal places and stays below 10^12")
-
-
-def require_distinct_states(states: Sequence[StatePrice]) -> None:
-    """Refuse a state that is priced twice."""
-    if len({price.state for price in states}) != len(states):
-        raise ValueError("a state has one price")

@@ -1,21 +1,121 @@
-"""The written form of prices: what a price version stores, what an invoice quotes, and back again."""
+"""The kinds of price, one dataclass each, and their written form: what a price version stores and an invoice quotes."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from billing.canonical import canonical_json
-from billing.model import (
-    CounterPrice,
-    DiskPrice,
-    FlavorPrice,
-    Price,
-    PriceVersion,
-    SizePrice,
-    StatePrice,
-    price_key,
-)
+
+ACTIVE = "active"
+PRICE_SCALE_MAX = 10
+"""Decimal places of a price; with a factor's 4 and a MiB's share of a GiB (10) a unit price fits in 24."""
+FACTOR_SCALE_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StatePrice:
+    """What a state other than active costs: a factor of the active price, or an hourly price of its own."""
+
+    state: str
+    factor: Decimal | None = None
+    per_hour: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if (self.factor is None) == (self.per_hour is None):
+            raise ValueError(f"the price of state {self.state!r} is either a factor or an hourly price")
+        if self.state == ACTIVE:
+            raise ValueError("the active state is priced by per_hour itself")
+        require_price(self.factor, scale_max=FACTOR_SCALE_MAX)
+        require_price(self.per_hour)
+
+
+@dataclass(frozen=True, slots=True)
+class FlavorPrice:
+    """An instance of one flavor by the second, in each of its states."""
+
+    flavor: str
+    per_hour: Decimal
+    states: tuple[StatePrice, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_price(self.per_hour)
+        require_distinct_states(self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class SizePrice:
+    """An instance by the second from its vCPUs and memory, for every flavor without a price of its own."""
+
+    per_vcpu_hour: Decimal
+    per_ram_gib_hour: Decimal
+    states: tuple[StatePrice, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_price(self.per_vcpu_hour)
+        require_price(self.per_ram_gib_hour)
+        require_distinct_states(self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskPrice:
+    """A GiB of disk held through one billing month; a second of it costs the month's price over the month's real seconds."""
+
+    per_gib_month: Decimal
+
+    def __post_init__(self) -> None:
+        require_price(self.per_gib_month)
+
+
+@dataclass(frozen=True, slots=True)
+class CounterPrice:
+    """What a counter has counted: `per` base units (2**30 B) are one priced unit (GiB)."""
+
+    meter: str
+    base_unit: str
+    unit: str
+    per: Decimal
+    price: Decimal
+
+    def __post_init__(self) -> None:
+        require_price(self.price)
+        require_price(self.per)
+        if self.per <= 0:
+            raise ValueError("a counter's unit is made of a positive number of base units")
+
+
+Price: TypeAlias = FlavorPrice | SizePrice | DiskPrice | CounterPrice
+
+
+def price_key(price: Price) -> tuple[str, str]:
+    """Return what a price charges for: no two prices of a version may share it."""
+    match price:
+        case FlavorPrice():
+            return ("flavor", price.flavor)
+        case SizePrice():
+            return ("size", "")
+        case DiskPrice():
+            return ("disk", "")
+        case CounterPrice():
+            return ("counter", price.meter)
+
+
+def require_price(amount: Decimal | None, *, scale_max: int = PRICE_SCALE_MAX) -> None:
+    """Refuse a price that is negative, not finite, too fine or too large to be kept exactly."""
+    if amount is None:
+        return
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int) or amount < 0:
+        raise ValueError("a price is a finite number that is not negative")
+    if -exponent > scale_max or amount >= 10**12:
+        raise ValueError(f"a price has at most {scale_max} decimal places and stays below 10^12")
+
+
+def require_distinct_states(states: Sequence[StatePrice]) -> None:
+    """Refuse a state that is priced twice."""
+    if len({price.state for price in states}) != len(states):
+        raise ValueError("a state has one price")
 
 
 def price_text(prices: Sequence[Price]) -> str:
@@ -26,17 +126,6 @@ def price_text(prices: Sequence[Price]) -> str:
 def read_prices(text: str) -> tuple[Price, ...]:
     """Read prices from their written form."""
     return tuple(from_written(written) for written in json.loads(text))
-
-
-def version_terms(version: PriceVersion) -> dict[str, object]:
-    """Return the terms of a version as an invoice quotes them."""
-    return {
-        "id": version.id,
-        "plan_id": version.plan_id,
-        "number": version.number,
-        "effective_from": version.effective_from,
-        "prices": [to_written(price) for price in sorted(version.prices, key=price_key)],
-    }
 
 
 def to_written(price: Price) -> dict[str, object]:

@@ -8,24 +8,19 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.model import (
-    ACTIVE,
     DISK_SPACE,
     INSTANCE_TIME,
     SECONDS_AN_HOUR,
     Charge,
-    CounterPrice,
     CounterUsage,
-    DiskPrice,
-    FlavorPrice,
     PriceVersion,
     PriceWindow,
     Rated,
-    SizePrice,
-    StatePrice,
     StateUsage,
     Unbilled,
     UsageRecord,
 )
+from billing.prices import ACTIVE, CounterPrice, DiskPrice, FlavorPrice, SizePrice, StatePrice
 from billing.proration import month_containing, seconds_of, split_by_months
 from foundation.interval import TimeInterval
 from foundation.money import MONEY_CONTEXT

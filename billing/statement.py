@@ -12,10 +12,12 @@ from billing.model import (
     UNROUNDED_SCALE,
     InvoiceLine,
     InvoiceTax,
+    PriceVersion,
+    PriceWindow,
     Statement,
     Unbilled,
 )
-from billing.prices import version_terms
+from billing.prices import price_key, to_written
 
 DOCUMENT_FORMAT = "nephoscope-statement-1"
 MONTH_DEFINITION = (
@@ -52,6 +54,23 @@ def formula_of(line: InvoiceLine) -> str:
     return (
         f"{quantity} {line.base_unit} x {price} per {line.unit} / {per} {line.base_unit} per {line.unit} = {unrounded}"
     )
+
+
+def version_terms(version: PriceVersion) -> dict[str, object]:
+    """Return the terms of a version as an invoice quotes them."""
+    return {
+        "id": version.id,
+        "plan_id": version.plan_id,
+        "number": version.number,
+        "effective_from": version.effective_from,
+        "prices": [to_written(price) for price in sorted(version.prices, key=price_key)],
+    }
+
+
+def window_members(window: PriceWindow) -> dict[str, object]:
+    """Return which version held when, null where none did."""
+    version_id = window.version.id if window.version is not None else None
+    return {"start": window.interval.start, "end": window.interval.end, "price_version_id": version_id}
 
 
 def line_members(line: InvoiceLine) -> dict[str, object]:
@@ -112,9 +131,12 @@ def statement_members(statement: Statement) -> dict[str, object]:
         "period": {"start": statement.period.start, "end": statement.period.end, "time_zone": account.time_zone},
         "rated_until": statement.rated_until,
         "currency": account.currency,
+        "tax_rate": account.tax_rate,
+        "series": account.series,
         "rounding": {"mode": account.rounding, "place": ROUNDING_PLACE},
         "month": MONTH_DEFINITION,
         "price_versions": [version_terms(version) for version in statement.versions],
+        "price_windows": [window_members(window) for window in statement.windows],
         "lines": [line_members(line) for line in statement.lines],
         "unbilled": [unbilled_members(item) for item in statement.unbilled],
         "taxes": [tax_members(tax) for tax in statement.taxes],

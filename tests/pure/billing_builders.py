@@ -9,20 +9,15 @@ from hypothesis import strategies as st
 
 from billing.model import (
     BillingAccount,
-    CounterPrice,
     CounterUsage,
-    DiskPrice,
-    FlavorPrice,
-    Price,
     PricePlanId,
     PriceVersion,
     PriceVersionId,
     PriceWindow,
-    SizePrice,
-    StatePrice,
     StateUsage,
     UsageRecord,
 )
+from billing.prices import CounterPrice, DiskPrice, FlavorPrice, Price, SizePrice, StatePrice
 from billing.proration import split_at
 from foundation.interval import TimeInterval
 from foundation.money import RoundingMode

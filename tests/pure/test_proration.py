@@ -9,7 +9,13 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from billing.model import DiskPrice, PlanAssignment, PricePlanId, PriceVersion, PriceVersionId
+from billing.model import (
+    PlanAssignment,
+    PricePlanId,
+    PriceVersion,
+    PriceVersionId,
+)
+from billing.prices import DiskPrice
 from billing.proration import (
     billing_month,
     local_midnight,

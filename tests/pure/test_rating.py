@@ -18,15 +18,12 @@ from billing.model import (
     DISK_SPACE,
     INSTANCE_TIME,
     CounterUsage,
-    DiskPrice,
-    FlavorPrice,
     PriceWindow,
     Rated,
-    SizePrice,
-    StatePrice,
     StateUsage,
     UsageRecord,
 )
+from billing.prices import DiskPrice, FlavorPrice, SizePrice, StatePrice
 from billing.proration import billing_month, seconds_of, split_at, split_by_days
 from billing.rating import NO_PRICE_IN_FORCE, rate_usage
 from foundation.interval import TimeInterval

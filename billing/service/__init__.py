@@ -1,0 +1,61 @@
+"""The use cases of billing, one file a noun; every function takes the transaction first and never commits."""
+
+from billing.service.accounts import account_of, assign_plan, set_account
+from billing.service.costs import Cost, Forecast, cost_so_far
+from billing.service.documents import Document, close_month, invoice_files, month_documents
+from billing.service.explanations import Explanation, explain_line
+from billing.service.invoices import (
+    Verification,
+    draft_invoice,
+    finalize_invoice,
+    get_invoice,
+    invoice_document,
+    invoice_events,
+    invoice_lines,
+    invoice_taxes,
+    list_invoices,
+    verify_invoice,
+    verify_series,
+)
+from billing.service.plans import (
+    add_price_version,
+    bootstrap_plans,
+    create_price_plan,
+    get_price_plan,
+    list_price_plans,
+    price_versions,
+)
+from billing.service.usage import usage_report
+
+__all__ = [
+    "Cost",
+    "Document",
+    "Explanation",
+    "Forecast",
+    "Verification",
+    "account_of",
+    "add_price_version",
+    "assign_plan",
+    "bootstrap_plans",
+    "close_month",
+    "cost_so_far",
+    "create_price_plan",
+    "draft_invoice",
+    "explain_line",
+    "finalize_invoice",
+    "get_invoice",
+    "get_price_plan",
+    "invoice_document",
+    "invoice_events",
+    "invoice_files",
+    "invoice_lines",
+    "invoice_taxes",
+    "list_invoices",
+    "list_price_plans",
+    "month_documents",
+    "price_versions",
+    "set_account",
+    "usage_report",
+    "verify_invoice",
+    "verify_series",
+]

@@ -1,0 +1,278 @@
+"""Invoices: drafted as often as wanted, finalized once, proven by a rerun."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from billing.canonical import GENESIS, chain_digest, digest_of, instant_text
+from billing.errors import InvoiceIsFinal, InvoiceNotFound, InvoiceOverlaps, PeriodInvalid, PeriodNotOver
+from billing.model import (
+    Authorship,
+    BillingAccount,
+    Invoice,
+    InvoiceEvent,
+    InvoiceId,
+    InvoiceLine,
+    InvoiceStatus,
+    InvoiceTax,
+    PriceWindow,
+)
+from billing.service.accounts import account_of
+from billing.service.plans import SYSTEM
+from billing.service.rated import rate_period, rate_windows
+from billing.statement import statement_document
+from billing.store import accounts as accounts_store
+from billing.store import invoices as store
+from billing.store import plans as plans_store
+from foundation.database import Transaction
+from foundation.ids import new_id
+from foundation.interval import TimeInterval
+from metering.service import take_snapshot
+
+PERIOD_DAYS_MAX = 366
+SERIES_PAGE = 500
+SERIES_PAGES_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Whether an invoice, computed again from what it saw, is the same; `found` is what the rerun gave."""
+
+    invoice_id: InvoiceId
+    digest: str
+    digest_found: str
+    chain_holds: bool
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the rerun gave the same bytes and the chain's link is unbroken."""
+        return self.digest == self.digest_found and self.chain_holds
+
+
+def draft_invoice(
+    tx: Transaction, *, project_id: str, interval: TimeInterval, now: datetime, by: Authorship = SYSTEM
+) -> Invoice:
+    """Draft the invoice of a period, or bring its draft up to date; the same usage gives the same draft.
+
+    A period that is not over is billed up to now. Raises PeriodInvalid, InvoiceIsFinal, InvoiceOverlaps.
+    """
+    require_period(interval, now)
+    accounts_store.lock_project(tx, project_id)
+    existing = store.find_latest_invoice(tx, project_id=project_id, period=interval)
+    if existing is not None and existing.is_final and existing.status is not InvoiceStatus.VOID:
+        raise InvoiceIsFinal(existing.label)
+    require_unbilled(tx, project_id, interval)
+    content = compute_content(tx, account_of(tx, project_id), period=interval, now=now)
+    if existing is None or existing.is_final:
+        version = 1 if existing is None else existing.version + 1
+        invoice_id = InvoiceId(new_id())
+        store.insert_draft(tx, invoice_id, content=content, version=version, now=now)
+        record_step(tx, invoice_id, "drafted", content=content, by=by, now=now)
+        return get_invoice(tx, invoice_id)
+    refresh_draft(tx, existing, content=content, by=by, now=now)
+    return get_invoice(tx, existing.id)
+
+
+def refresh_draft(
+    tx: Transaction, draft: Invoice, *, content: store.DraftContent, by: Authorship, now: datetime
+) -> None:
+    """Put new content into a draft; content that is the same changes nothing, and so leaves no trace."""
+    if draft.digest == content.digest:
+        return
+    store.replace_draft(tx, draft.id, content=content)
+    record_step(tx, draft.id, "redrafted", content=content, by=by, now=now)
+
+
+def finalize_invoice(
+    tx: Transaction, invoice_id: UUID, now: datetime, *, project_id: str | None = None, by: Authorship = SYSTEM
+) -> Invoice:
+    """Make a draft final: computed a last time, numbered without a gap, chained, and never to be changed again.
+
+    Asked again, it returns the final invoice as it is. Two at once wait for each other on the project's lock and then on
+    the series' row, whose number a rollback gives back. Raises InvoiceNotFound, PeriodNotOver, InvoiceOverlaps.
+    """
+    found = get_invoice(tx, invoice_id, project_id=project_id)
+    accounts_store.lock_project(tx, found.project_id)
+    draft = get_invoice(tx, invoice_id)
+    if draft.is_final:
+        return draft
+    if draft.period_end > now:
+        raise PeriodNotOver(instant_text(draft.period_end))
+    require_unbilled(tx, draft.project_id, draft.period)
+    content = compute_content(tx, account_of(tx, draft.project_id), period=draft.period, now=now)
+    store.replace_draft(tx, draft.id, content=content)
+    sealed = get_invoice(tx, draft.id)
+    last_number, last_chain = store.lock_series(tx, sealed.series)
+    number = last_number + 1
+    chain = chain_digest(
+        last_chain,
+        series=sealed.series,
+        number=number,
+        digest=sealed.digest,
+        finalized_at=now,
+        snapshot=sealed.snapshot,
+    )
+    store.seal_invoice(tx, sealed, store.Seal(number, now, last_chain, chain))
+    record_step(tx, draft.id, "finalized", content=content, by=by, now=now)
+    return get_invoice(tx, draft.id)
+
+
+def compute_content(
+    tx: Transaction, account: BillingAccount, *, period: TimeInterval, now: datetime
+) -> store.DraftContent:
+    """Rate a period as of a snapshot taken now, which is kept so that the same can be computed again."""
+    snapshot = take_snapshot(tx)
+    statement = rate_period(tx, account, period=period, now=now, as_of=snapshot)
+    document = statement_document(statement)
+    return store.DraftContent(statement, document, digest_of(document), snapshot)
+
+
+def record_step(
+    tx: Transaction,
+    invoice_id: InvoiceId,
+    kind: str,
+    *,
+    content: store.DraftContent,
+    by: Authorship,
+    now: datetime,
+) -> None:
+    """Write a step's event and its audit, in the transaction of the step."""
+    store.append_event(tx, invoice_id, kind, by=by, at=now)
+    statement = content.statement
+    detail = {"digest": content.digest, "total": statement.total, "currency": statement.account.currency}
+    accounts_store.write_audit(
+        tx,
+        f"invoice.{kind}",
+        by=by,
+        at=now,
+        subject=invoice_id,
+        project_id=statement.account.project_id,
+        detail=detail,
+    )
+
+
+def require_period(interval: TimeInterval, now: datetime) -> None:
+    """Refuse a period that has not begun or is too long."""
+    if interval.start >= now:
+        raise PeriodInvalid("the period has not begun yet", field="start")
+    if interval.duration > timedelta(days=PERIOD_DAYS_MAX, hours=1):
+        raise PeriodInvalid(f"a period has at most {PERIOD_DAYS_MAX} days", field="end")
+
+
+def require_unbilled(tx: Transaction, project_id: str, period: TimeInterval) -> None:
+    """Refuse a period of which a final invoice has billed a part."""
+    other = store.find_overlapping_invoice(tx, project_id=project_id, period=period)
+    if other is not None:
+        raise InvoiceOverlaps(other.label)
+
+
+def get_invoice(tx: Transaction, invoice_id: UUID, *, project_id: str | None = None) -> Invoice:
+    """Return an invoice; where a project is named, another project's is not found."""
+    invoice = store.find_invoice(tx, invoice_id)
+    if invoice is None or (project_id is not None and invoice.project_id != project_id):
+        raise InvoiceNotFound(invoice_id)
+    return invoice
+
+
+def list_invoices(
+    tx: Transaction, *, project_id: str | None, before: UUID | None = None, limit: int
+) -> Sequence[Invoice]:
+    """Return a page of invoices, the newest first; of every project where none is named."""
+    return store.list_invoices(tx, project_id=project_id, before=before, limit=limit)
+
+
+def invoice_lines(tx: Transaction, invoice_id: InvoiceId) -> Sequence[InvoiceLine]:
+    """Return the lines of an invoice."""
+    return store.read_lines(tx, invoice_id)
+
+
+def invoice_taxes(tx: Transaction, invoice_id: InvoiceId) -> Sequence[InvoiceTax]:
+    """Return the taxes of an invoice."""
+    return store.read_taxes(tx, invoice_id)
+
+
+def invoice_events(tx: Transaction, invoice_id: InvoiceId) -> Sequence[InvoiceEvent]:
+    """Return what happened to an invoice."""
+    return store.read_events(tx, invoice_id)
+
+
+def invoice_document(tx: Transaction, invoice_id: InvoiceId) -> bytes:
+    """Return the canonical content of an invoice, the bytes that its digest is of."""
+    return store.read_document(tx, invoice_id)
+
+
+def verify_invoice(tx: Transaction, invoice_id: UUID, *, project_id: str | None = None) -> Verification:
+    """Compute an invoice again from the usage that its snapshot saw and the prices that it stored, and compare."""
+    invoice = get_invoice(tx, invoice_id, project_id=project_id)
+    statement = rate_windows(
+        tx,
+        account_at(invoice),
+        stored_windows(tx, invoice),
+        period=invoice.period,
+        rated_until=invoice.rated_until,
+        as_of=invoice.snapshot,
+    )
+    found = digest_of(statement_document(statement))
+    return Verification(invoice.id, invoice.digest, found, link_holds(invoice))
+
+
+def account_at(invoice: Invoice) -> BillingAccount:
+    """Return the account's terms as the invoice stored them."""
+    return BillingAccount(
+        project_id=invoice.project_id,
+        time_zone=invoice.time_zone,
+        currency=invoice.currency,
+        tax_rate=invoice.tax_rate,
+        rounding=invoice.rounding,
+        issuer_name=invoice.issuer_name,
+        series=invoice.series,
+    )
+
+
+def stored_windows(tx: Transaction, invoice: Invoice) -> tuple[PriceWindow, ...]:
+    """Return the price windows that an invoice stored; a plan assigned since then does not touch it."""
+    written = json.loads(store.read_document(tx, invoice.id))["price_windows"]
+    version_ids = [UUID(window["price_version_id"]) for window in written if window["price_version_id"] is not None]
+    versions = {str(version.id): version for version in plans_store.read_versions_by_id(tx, version_ids)}
+    return tuple(
+        PriceWindow(
+            TimeInterval(datetime.fromisoformat(window["start"]), datetime.fromisoformat(window["end"])),
+            versions.get(window["price_version_id"]),
+        )
+        for window in written
+    )
+
+
+def link_holds(invoice: Invoice) -> bool:
+    """Tell whether a final invoice's link of the chain is of its own content; a draft has no link to break."""
+    if invoice.number is None or invoice.finalized_at is None or invoice.previous_chain is None:
+        return True
+    expected = chain_digest(
+        invoice.previous_chain,
+        series=invoice.series,
+        number=invoice.number,
+        digest=invoice.digest,
+        finalized_at=invoice.finalized_at,
+        snapshot=invoice.snapshot,
+    )
+    return expected == invoice.chain_digest
+
+
+def verify_series(tx: Transaction, series: str) -> int:
+    """Walk a series from its first invoice and return how many there are; raises AssertionError at a gap or a broken link."""
+    number: int = 0
+    chain: str = GENESIS
+    for _ in range(SERIES_PAGES_MAX):
+        page = store.read_series(tx, series, after=number, limit=SERIES_PAGE)
+        for invoice in page:
+            assert invoice.number is not None
+            assert invoice.number == number + 1, f"{series} has no number {number + 1}"
+            assert invoice.previous_chain == chain, f"{invoice.label} does not follow the invoice before it"
+            assert link_holds(invoice), f"{invoice.label} is not what was finalized"
+            assert invoice.chain_digest is not None
+            number, chain = invoice.number, invoice.chain_digest
+        if len(page) < SERIES_PAGE:
+            return number
+    raise AssertionError(f"{series} has more than {SERIES_PAGE * SERIES_PAGES_MAX} invoices")

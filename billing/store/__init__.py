@@ -1,0 +1,1 @@
+"""All SQL of billing, by noun; private to billing."""
