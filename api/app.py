@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.context import ApiContext
 from api.dialect import create_dialect_app
+from api.keystone import routes as keystone
 from api.native import routes as native
 from api.native.problems import render_problem
 from foundation.database import transaction
@@ -22,6 +23,7 @@ from foundation.errors import Unavailable
 def create_app(context: ApiContext) -> Starlette:
     """Return the whole application; the dialects share nothing but the context."""
     mounts: list[Mount] = [
+        Mount("/identity", keystone.create_dialect(context)),
         Mount("/v1", native.create_dialect(context)),
     ]
 

@@ -3,7 +3,6 @@
 A request waits for its connection outside the threads: threads that wait could keep those who have one from ever giving it back.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -16,8 +15,6 @@ from psycopg_pool import PoolTimeout, TooManyRequests
 from api.context import context_of
 from foundation.database import Isolation, Pool, Transaction, is_outage, set_isolation
 from foundation.errors import Unavailable
-
-CONNECTION_WAIT_S_MAX = 5.0
 
 
 @contextmanager
@@ -47,16 +44,8 @@ def begun(connection: Transaction, isolation: Isolation) -> Generator[Transactio
 async def lend_connection(request: Request) -> AsyncIterator[Transaction]:
     """Admit the request to the database and lend it a connection until the endpoint has returned."""
     context = context_of(request)
-    try:
-        async with asyncio.timeout(CONNECTION_WAIT_S_MAX):
-            await context.connections.acquire()
-    except TimeoutError as error:
-        raise Unavailable("the service is busy; try again in a few seconds") from error
-    try:
-        async with contextmanager_in_threadpool(connection_of(context.pool)) as connection:
-            yield connection
-    finally:
-        context.connections.release()
+    async with context.connections.admitted(), contextmanager_in_threadpool(connection_of(context.pool)) as connection:
+        yield connection
 
 
 RequestConnection = Annotated[Transaction, Depends(lend_connection, scope="function")]

@@ -12,25 +12,33 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="NEPHO_", extra="ignore")
 
     listen: str = Field(
-        "127.0.0.1:8780", pattern=r"^.+:\d{1,5}$", description="address and port of all HTTP interfaces"
+        default="127.0.0.1:8780", pattern=r"^.+:\d{1,5}$", description="address and port of all HTTP interfaces"
     )
-    var: Path = Field(Path("var"), description="where everything that the product makes lives")
-    database_url: SecretStr = Field(SecretStr(""), description="PostgreSQL with TimescaleDB; empty: the embedded one")
-    redis_url: SecretStr = Field(SecretStr(""), description="Redis or AMQP broker; empty: the embedded Redis")
-    hypervisors: str = Field("qemu:///system", description="libvirt URIs, separated by commas; simulated:N for tests")
+    var: Path = Field(default=Path("var"), description="where everything that the product makes lives")
+    database_url: SecretStr = Field(
+        default=SecretStr(""), description="PostgreSQL with TimescaleDB; empty: the embedded one"
+    )
+    redis_url: SecretStr = Field(default=SecretStr(""), description="Redis or AMQP broker; empty: the embedded Redis")
+    hypervisors: str = Field(
+        default="qemu:///system", description="libvirt URIs, separated by commas; simulated:N for tests"
+    )
     installation: str = Field(
-        "", pattern=r"^[a-z0-9]{0,12}$", description="marks what is ours on a shared machine; empty: from var/"
+        default="", pattern=r"^[a-z0-9]{0,12}$", description="marks what is ours on a shared machine; empty: from var/"
     )
-    poll_interval_s: float = Field(60, ge=1, le=3600, description="seconds between two readings of a host")
-    virt_type: str = Field("auto", pattern=r"^(auto|kvm|qemu)$", description="kvm, qemu (emulation), or auto")
-    region: str = Field("RegionOne", description="region in the service catalog")
-    public_url: str = Field("", description="how clients reach us, where that is not http://<listen>")
-    token_lifetime_s: int = Field(12 * 3600, ge=60, le=30 * 86400)
-    api_threads: int = Field(8, ge=1, le=64)
-    database_pool_size: int = Field(8, ge=1, le=100)
-    webhook_allow_cidrs: str = Field("", description="private networks that webhooks may reach, separated by commas")
-    body_bytes_max: int = Field(8 * 1024 * 1024, ge=1024, description="largest request body apart from image uploads")
-    page_limit_max: int = Field(1000, ge=1, le=100_000, description="largest page of any list")
+    poll_interval_s: float = Field(default=60, ge=1, le=3600, description="seconds between two readings of a host")
+    virt_type: str = Field(default="auto", pattern=r"^(auto|kvm|qemu)$", description="kvm, qemu (emulation), or auto")
+    region: str = Field(default="RegionOne", description="region in the service catalog")
+    public_url: str = Field(default="", description="how clients reach us, where that is not http://<listen>")
+    token_lifetime_s: int = Field(default=12 * 3600, ge=60, le=30 * 86400)
+    api_threads: int = Field(default=8, ge=1, le=64)
+    database_pool_size: int = Field(default=8, ge=1, le=100)
+    webhook_allow_cidrs: str = Field(
+        default="", description="private networks that webhooks may reach, separated by commas"
+    )
+    body_bytes_max: int = Field(
+        default=8 * 1024 * 1024, ge=1024, description="largest request body apart from image uploads"
+    )
+    page_limit_max: int = Field(default=1000, ge=1, le=100_000, description="largest page of any list")
 
     @property
     def base_url(self) -> str:

@@ -1,0 +1,69 @@
+"""The API process: granian serves the application on one port; it keeps no truth of its own, so that any number may run."""
+
+import asyncio
+import logging
+import signal
+
+import structlog
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+from starlette.applications import Starlette
+
+from api.app import create_app
+from api.context import ApiContext
+from foundation.clock import utc_now
+from foundation.database import open_pool
+from foundation.settings import Settings
+
+BACKLOG_MAX = 256
+REQUESTS_AT_ONCE_MAX = 512
+"""Beyond these granian stops accepting, so that the kernel's backlog holds the rest."""
+HEADER_READ_TIMEOUT_MS = 10_000
+REQUEST_BUFFER_BYTES_MAX = 64 * 1024
+
+
+def make_application(settings: Settings) -> Starlette:
+    """Build the application on a pool of its own, which is closed when the server ends."""
+    url = settings.database_url.get_secret_value()
+    pool = open_pool(url, size_max=settings.database_pool_size, application_name="nephoscope-api")
+    return create_app(ApiContext(settings=settings, pool=pool, clock=utc_now))
+
+
+def make_server(settings: Settings) -> Server:
+    """Build the server in this very process: a second one only to watch it would cost memory and give nothing here."""
+    host, _, port = settings.listen.rpartition(":")
+    return Server(
+        make_application(settings),
+        address=host.strip("[]"),
+        port=int(port),
+        interface=Interfaces.ASGI,
+        websockets=False,
+        backlog=BACKLOG_MAX,
+        backpressure=REQUESTS_AT_ONCE_MAX,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADER_READ_TIMEOUT_MS, max_buffer_size=REQUEST_BUFFER_BYTES_MAX
+        ),
+        log_level=LogLevels.warning,
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished first."""
+    server = make_server(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    await server.serve()
+
+
+def main() -> None:
+    """Serve with the environment's settings; a line a request is written only where the log level asks for it."""
+    settings = Settings()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()
