@@ -1,0 +1,55 @@
+"""The use cases of alarms, one file a noun; every function takes the transaction first and never commits."""
+
+from alarms.service.alarms import (
+    create_alarm,
+    delete_alarm,
+    delete_quota,
+    get_alarm,
+    get_quota,
+    list_alarms,
+    list_history,
+    set_quota,
+    set_state,
+    update_alarm,
+)
+from alarms.service.deliveries import (
+    enqueue_delivery,
+    get_delivery,
+    get_signing_secret,
+    has_due_deliveries,
+    lease_deliveries,
+    list_deliveries,
+    record_delivery_outcome,
+    redeliver,
+    rotate_signing_secret,
+    send_test_event,
+    signing_secrets,
+)
+from alarms.service.evaluations import EvaluationResult, evaluate_due, has_due
+
+__all__ = [
+    "EvaluationResult",
+    "create_alarm",
+    "delete_alarm",
+    "delete_quota",
+    "enqueue_delivery",
+    "evaluate_due",
+    "get_alarm",
+    "get_delivery",
+    "get_quota",
+    "get_signing_secret",
+    "has_due",
+    "has_due_deliveries",
+    "lease_deliveries",
+    "list_alarms",
+    "list_deliveries",
+    "list_history",
+    "record_delivery_outcome",
+    "redeliver",
+    "rotate_signing_secret",
+    "send_test_event",
+    "set_quota",
+    "set_state",
+    "signing_secrets",
+    "update_alarm",
+]

@@ -1,0 +1,181 @@
+"""The life of an alarm: made, changed, set by hand, deleted, within the project's limit; each step is a row of its history."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from alarms.documents import changed_settings, spec_document
+from alarms.model import (
+    ALARMS_PER_PROJECT_MAX_DEFAULT,
+    Alarm,
+    AlarmFilter,
+    AlarmId,
+    AlarmNotFound,
+    AlarmQuotaExceeded,
+    AlarmSpec,
+    AlarmState,
+    HistoryEvent,
+    HistoryEventId,
+    HistoryType,
+)
+from alarms.service.transitions import Transition, publish_transition
+from alarms.store import alarms as store
+from alarms.store import history, quotas
+from alarms.time_constraint import check_constraint
+from foundation.database import Transaction
+from foundation.errors import Forbidden, Invalid
+from foundation.ids import new_id
+from identity import policy
+from identity.model import Caller
+
+NOT_EVALUATED_YET = "Not evaluated yet"
+SET_BY_HAND = "Manually set via API"
+LIMIT_MAX = 1_000
+
+
+def create_alarm(
+    tx: Transaction, spec: AlarmSpec, *, caller: Caller, now: datetime, project_id: str | None = None
+) -> Alarm:
+    """Make an alarm, due at once; raises AlarmQuotaExceeded where the project has as many as it may."""
+    owner = project_id or caller.project_id
+    if owner != caller.project_id:
+        policy.require_admin(caller)
+    policy.require_writer(caller)
+    _check(spec)
+    limit = get_quota(tx, owner)
+    count = quotas.count_alarms_locked(tx, owner)
+    if 0 <= limit <= count:
+        raise AlarmQuotaExceeded(f"the project has {count} alarms and may have {limit}; delete one or ask for more")
+    alarm = Alarm(
+        id=AlarmId(new_id()),
+        project_id=owner,
+        user_id=caller.user_id or None,
+        spec=spec,
+        state=AlarmState.INSUFFICIENT_DATA,
+        state_reason=NOT_EVALUATED_YET,
+        state_reason_data={},
+        state_at=now,
+        created_at=now,
+        updated_at=now,
+        evaluated_at=None,
+        next_evaluation_at=now,
+        last_value=None,
+    )
+    store.insert_alarm(tx, alarm)
+    _write_history(tx, alarm, caller, type=HistoryType.CREATION, detail=spec_document(spec), now=now)
+    return alarm
+
+
+def _check(spec: AlarmSpec) -> None:
+    for constraint in spec.time_constraints:
+        check_constraint(constraint)
+
+
+def get_alarm(tx: Transaction, alarm_id: UUID, *, caller: Caller, for_update: bool = False) -> Alarm:
+    """Read an alarm; raises AlarmNotFound for another project's too."""
+    alarm = store.find_alarm(tx, alarm_id, for_update=for_update)
+    if alarm is None or not policy.may_read(caller, alarm.project_id):
+        raise AlarmNotFound(f"Alarm {alarm_id} not found in project {caller.project_id}")
+    return alarm
+
+
+def _get_own(tx: Transaction, alarm_id: UUID, caller: Caller) -> Alarm:
+    alarm = get_alarm(tx, alarm_id, caller=caller, for_update=True)
+    if not policy.may_write(caller, alarm.project_id):
+        raise Forbidden("this needs the member role in the project")
+    return alarm
+
+
+def list_alarms(
+    tx: Transaction,
+    wanted: AlarmFilter,
+    *,
+    caller: Caller,
+    sorts: Sequence[tuple[str, bool]] = (),
+    marker: UUID | None = None,
+    limit: int = LIMIT_MAX,
+) -> Sequence[Alarm]:
+    """List alarms of the filter's project (None, an admin's wish: of all), after the marker."""
+    if wanted.project_id is None:
+        policy.require_admin(caller)
+    elif not policy.may_read(caller, wanted.project_id):
+        raise Forbidden("another project's alarms cannot be listed")
+    if marker is not None:
+        get_alarm(tx, marker, caller=caller)
+    return store.list_alarms(tx, wanted, sorts=sorts, marker=marker, limit=min(limit, LIMIT_MAX))
+
+
+def update_alarm(tx: Transaction, alarm_id: UUID, *, spec: AlarmSpec, caller: Caller, now: datetime) -> Alarm:
+    """Put new settings in the place of the old; the state stands until the next evaluation, which is due at once."""
+    alarm = _get_own(tx, alarm_id, caller)
+    _check(spec)
+    changed = changed_settings(alarm.spec, spec)
+    if changed:
+        store.update_spec(tx, alarm.id, spec=spec, now=now)
+        _write_history(tx, alarm, caller, type=HistoryType.RULE_CHANGE, detail=changed, now=now)
+    return get_alarm(tx, alarm_id, caller=caller)
+
+
+def delete_alarm(tx: Transaction, alarm_id: UUID, *, caller: Caller, now: datetime) -> None:
+    """Delete an alarm; its history stays readable."""
+    alarm = _get_own(tx, alarm_id, caller)
+    store.delete_alarm(tx, alarm.id)
+    _write_history(tx, alarm, caller, type=HistoryType.DELETION, detail=spec_document(alarm.spec), now=now)
+
+
+def set_state(tx: Transaction, alarm_id: UUID, *, state: AlarmState, caller: Caller, now: datetime) -> Alarm:
+    """Set the state by hand: a transition in history and outbox like any other, but as in Aodh one that takes no action."""
+    alarm = _get_own(tx, alarm_id, caller)
+    if state is not alarm.state:
+        store.set_state(tx, alarm.id, state=state, reason=SET_BY_HAND, now=now)
+        transition = Transition(alarm, state, SET_BY_HAND, {}, at=now, user_id=caller.user_id, actions=())
+        publish_transition(tx, transition)
+    return get_alarm(tx, alarm_id, caller=caller)
+
+
+def list_history(
+    tx: Transaction, alarm_id: UUID, *, caller: Caller, marker: UUID | None = None, limit: int = LIMIT_MAX
+) -> Sequence[HistoryEvent]:
+    """List what happened to an alarm, newest first, also when it is deleted; raises AlarmNotFound where nothing ever did."""
+    project_id = None if policy.is_admin(caller) else caller.project_id
+    found = history.list_history(tx, alarm_id, project_id=project_id, marker=marker, limit=min(limit, LIMIT_MAX))
+    if not found and marker is None:
+        raise AlarmNotFound(f"Alarm {alarm_id} not found in project {caller.project_id}")
+    return found
+
+
+def get_quota(tx: Transaction, project_id: str) -> int:
+    """How many alarms a project may have; -1 is no limit."""
+    own = quotas.find_quota(tx, project_id)
+    return ALARMS_PER_PROJECT_MAX_DEFAULT if own is None else own
+
+
+def set_quota(tx: Transaction, project_id: str, *, alarms_max: int, caller: Caller) -> None:
+    """Give a project a limit of its own; an admin's right."""
+    policy.require_admin(caller)
+    if not -1 <= alarms_max <= 1_000_000:
+        raise Invalid("a limit is -1 (none) or a number up to 1000000", field="limit")
+    quotas.set_quota(tx, project_id, alarms_max=alarms_max)
+
+
+def delete_quota(tx: Transaction, project_id: str, *, caller: Caller) -> None:
+    """Give a project the default limit again; an admin's right."""
+    policy.require_admin(caller)
+    quotas.delete_quota(tx, project_id)
+
+
+def _write_history(
+    tx: Transaction, alarm: Alarm, caller: Caller, *, type: HistoryType, detail: Mapping[str, Any], now: datetime
+) -> None:
+    event = HistoryEvent(
+        id=HistoryEventId(new_id()),
+        alarm_id=alarm.id,
+        project_id=alarm.project_id,
+        user_id=caller.user_id or None,
+        type=type,
+        detail=detail,
+        severity=alarm.spec.severity,
+        at=now,
+    )
+    history.append_history(tx, [event])

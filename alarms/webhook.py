@@ -1,0 +1,147 @@
+"""Sends webhooks: leases what is due, calls outside any transaction, and records the outcome of exactly that attempt."""
+
+import os
+import socket
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import LiteralString
+from urllib.parse import urlsplit
+
+import httpcore2
+
+from alarms import service
+from alarms.delivery import Delivery, Outcome, OutcomeKind, signed_headers
+from alarms.egress import AddressRefused, Deadline, EgressPolicy, PinnedBackend, Resolve, resolve_system
+from alarms.model import check_webhook_url
+from foundation.database import Pool, Transaction, transaction
+from foundation.errors import Invalid
+from foundation.settings import Settings
+
+TOTAL_DEADLINE_S = 15.0
+READ_TIMEOUT_S = 10.0
+ANSWER_BYTES_MAX = 64 * 1024
+ANSWER_KEPT_CHARACTERS = 1_000
+ERROR_CHARACTERS_MAX = 500
+SENDERS_MAX = 20
+SLOW_ROUND_S = 3.0
+USER_AGENT = "Nephoscope-Webhook/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """How webhooks leave this process: where they may go, how names are resolved, whom TLS trusts, and how long one may take."""
+
+    policy: EgressPolicy
+    resolve: Resolve = resolve_system
+    tls: ssl.SSLContext = field(default_factory=lambda: _system_trust())
+    deadline_s: float = TOTAL_DEADLINE_S
+
+    def send(self, delivery: Delivery, *, secrets: Sequence[bytes], sent_at: datetime) -> Outcome:
+        """POST a delivery once and say what came of it; whatever the receiver does, this returns within the deadline.
+
+        No redirect is followed, no proxy or other environment is obeyed, nothing is decompressed, and at most 64 KiB is read.
+        """
+        started = time.monotonic()
+        url, body = delivery.url.removeprefix("trust+"), delivery.body.encode()
+        headers = {
+            **signed_headers(delivery.id, body, secrets=secrets, sent_at=sent_at),
+            "content-type": "application/json",
+            "user-agent": USER_AGENT,
+            "x-openstack-request-id": f"req-{delivery.event_id}",
+        }
+        try:
+            check_webhook_url(url)
+            status, answer = self._exchange(url, headers, body)
+        except (AddressRefused, Invalid) as error:
+            return Outcome(OutcomeKind.REFUSED, _elapsed_ms(started), error=str(error)[:ERROR_CHARACTERS_MAX])
+        except (
+            httpcore2.NetworkError,
+            httpcore2.TimeoutException,
+            httpcore2.ProtocolError,
+            httpcore2.UnsupportedProtocol,
+            OSError,
+        ) as error:
+            reason = f"{type(error).__name__}: {error}"
+            return Outcome(OutcomeKind.UNREACHABLE, _elapsed_ms(started), error=reason[:ERROR_CHARACTERS_MAX])
+        kind = OutcomeKind.DELIVERED if 200 <= status < 300 else OutcomeKind.REJECTED
+        error = None if kind is OutcomeKind.DELIVERED else _explain_status(status)
+        return Outcome(kind, _elapsed_ms(started), status_code=status, answer=_as_text(answer), error=error)
+
+    def _exchange(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        deadline = Deadline.after(self.deadline_s)
+        is_tls = urlsplit(url).scheme == "https"
+        backend = PinnedBackend(self.policy, deadline=deadline, is_tls=is_tls, resolve=self.resolve)
+        timeouts = {"connect": READ_TIMEOUT_S, "read": READ_TIMEOUT_S, "write": READ_TIMEOUT_S, "pool": READ_TIMEOUT_S}
+        with (
+            httpcore2.ConnectionPool(ssl_context=self.tls, network_backend=backend, max_connections=1) as pool,
+            pool.stream(
+                "POST", url, headers=list(headers.items()), content=body, extensions={"timeout": timeouts}
+            ) as response,
+        ):
+            received = bytearray()
+            for chunk in response.iter_stream():
+                received += chunk
+                if len(received) >= ANSWER_BYTES_MAX:
+                    break
+            return response.status, bytes(received[:ANSWER_BYTES_MAX])
+
+
+@lru_cache(maxsize=1)
+def _system_trust() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _elapsed_ms(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
+def _explain_status(status: int) -> str:
+    if 300 <= status < 400:
+        return f"answered {status}; redirects are not followed: set the action to the final URL"
+    return f"answered {status}"
+
+
+def _as_text(answer: bytes) -> str:
+    return (
+        answer[: ANSWER_KEPT_CHARACTERS * 4].decode(errors="replace").replace("\x00", "\ufffd")[:ANSWER_KEPT_CHARACTERS]
+    )
+
+
+READ_CLOCK: LiteralString = "SELECT clock_timestamp()"
+
+
+def read_clock(tx: Transaction) -> datetime:
+    """Read the database's clock: leases are measured by one clock, wherever the senders run."""
+    row = tx.execute(READ_CLOCK).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def send_due(pool: Pool, settings: Settings, *, limit: int, sender: Sender | None = None) -> int:
+    """Send what is due, side by side; return how many were sent, or 0 after a slow round, so that the caller's turn ends.
+
+    Nobody waits for a slow receiver but the round it is in: each has its own thread and 15 seconds.
+    """
+    started = time.monotonic()
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    sending = sender or Sender(EgressPolicy.from_setting(settings.webhook_allow_cidrs))
+    with transaction(pool) as tx:
+        now = read_clock(tx)
+        leased = service.lease_deliveries(tx, owner, now=now, limit=min(limit, SENDERS_MAX))
+        secrets = service.signing_secrets(tx, [delivery.project_id for delivery in leased], now=now)
+    if not leased:
+        return 0
+    with ThreadPoolExecutor(max_workers=len(leased), thread_name_prefix="webhook") as threads:
+        sent = {
+            threads.submit(sending.send, delivery, secrets=secrets[delivery.project_id], sent_at=now): delivery
+            for delivery in leased
+        }
+        for answer in as_completed(sent):
+            with transaction(pool) as tx:
+                service.record_delivery_outcome(tx, sent[answer], outcome=answer.result(), now=read_clock(tx))
+    return len(leased) if time.monotonic() - started < SLOW_ROUND_S else 0

@@ -1,0 +1,1 @@
+"""The SQL of scaling: groups with their members, policies, and the activities."""
