@@ -5,7 +5,6 @@ import os
 import typer
 
 from provision.installation import ROOT, this_installation
-from provision.machine import DEFAULT_LISTEN
 
 command_line = typer.Typer(
     name="nepho",
@@ -20,8 +19,7 @@ def become(name: str) -> None:
     """Become one of the processes; what it needs stands in NEPHO_* variables."""
     from entrypoints.up import service
 
-    installation = this_installation()
-    command = service(name, installation, os.environ.get("NEPHO_LISTEN") or DEFAULT_LISTEN).command
+    command = service(name, this_installation()).command
     os.execv(command[0], command)  # noqa: S606
 
 

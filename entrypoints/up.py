@@ -37,27 +37,13 @@ def say(sentence: str) -> None:
     console.print(sentence)
 
 
-def service(name: str, installation: Installation, listen: str) -> Service:
+def service(name: str, installation: Installation) -> Service:
     """How each process of the product is started; `nepho <name>` becomes the same program."""
     python = str(installation.python)
-    host, port = machine.parse_listen(listen)
     celery = (python, "-m", "celery", "-A", "entrypoints.jobs:app")
     lean = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair", "--loglevel", "WARNING")
-    http_server = (
-        python,
-        "-m",
-        "granian",
-        "--interface",
-        "asgi",
-        "--host",
-        host,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    )
     services = {
-        "api": Service("api", (*http_server, "--log-level", "warning", "entrypoints.http:app"), 15),
+        "api": Service("api", (python, "-m", "entrypoints.http"), 15),
         "scheduler": Service("scheduler", (python, "-m", "entrypoints.schedule"), 10),
         "worker": Service(
             "worker",
@@ -203,7 +189,7 @@ def serve(installation: Installation, environment: dict[str, str], *, listen: st
     began = time.monotonic()
     try:
         for name in ("api", "scheduler", "worker", "agent"):
-            supervisor.start(service(name, installation, listen), now=time.monotonic())
+            supervisor.start(service(name, installation), now=time.monotonic())
         wait_until_served(supervisor, listen, stopping)
         if not stopping.asked:
             say(f"ready after {time.monotonic() - began:.1f} s")

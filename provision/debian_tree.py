@@ -108,8 +108,9 @@ def _apt(arguments: Sequence[str]) -> None:
 
 def apt_error(output: str) -> str:
     """The line of apt's output that says why it failed."""
-    lines = [line.strip() for line in output.splitlines() if line.startswith(("E:", "W:", "Err"))]
-    return lines[0] if lines else (output.strip().splitlines() or ["apt-get failed"])[-1]
+    lines = output.strip().splitlines()
+    marked = [line for mark in ("E:", "Err", "W:") for line in lines if line.startswith(mark)]
+    return (marked or lines[-1:] or ["apt-get failed"])[0]
 
 
 def _apt_failure(reason: str) -> ProvisionError:
