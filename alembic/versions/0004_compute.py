@@ -157,6 +157,7 @@ TABLES: tuple[LiteralString, ...] = (
         description text,
         reservation_id text NOT NULL,
         host_id uuid NOT NULL REFERENCES host,
+        availability_zone text NOT NULL,
         flavor_id text NOT NULL,
         flavor_name text NOT NULL,
         vcpus integer NOT NULL CHECK (vcpus > 0),
