@@ -10,10 +10,8 @@ from uuid import UUID
 from billing.errors import InvoiceLineNotFound
 from billing.invoicing import compose_line, line_key
 from billing.model import Charge, Invoice, InvoiceLine, PriceVersion, PriceWindow
-from billing.proration import split_by_days
-from billing.service.accounts import zone_of
 from billing.service.invoices import account_at, get_invoice, stored_windows
-from billing.service.rated import STATE_METERS, rate_meter
+from billing.service.rated import STATE_METERS, kept_quantity, rate_meter
 from billing.store import invoices as store
 from foundation.database import Transaction
 from foundation.interval import TimeInterval
@@ -21,7 +19,8 @@ from metering.model import SampleIncrease, Snapshot
 from metering.service import counter_samples
 
 HOUR = timedelta(hours=1)
-SAMPLES_A_DAY_MAX = 100_000
+SAMPLES_PAGE = 5_000
+SAMPLE_PAGES_MAX = 10_000
 SAMPLES_SHOWN = 100
 SAMPLES_SHOWN_MAX = 1_000
 
@@ -141,7 +140,7 @@ def is_proven(line: InvoiceLine, charges: Sequence[Charge], counter: CounterEvid
     if not charges:
         return False
     again = compose_line(sorted(charges, key=line_key), number=line.number, tax_rate=line.tax_rate)
-    foots = counter is None or sum((hour.increase for hour in counter.hours), Decimal(0)) == line.base_quantity
+    foots = counter is None or kept_quantity(sum((h.increase for h in counter.hours), Decimal(0))) == line.base_quantity
     return again.base_quantity == line.base_quantity and again.usage_digest == line.usage_digest and foots
 
 
@@ -167,11 +166,20 @@ class CounterReading:
         )
 
     def each(self, parts: Sequence[TimeInterval]) -> Iterator[SampleIncrease]:
-        """Read all samples of the parts day by day, so that a month is never in memory at once."""
-        zone = zone_of(account_at(self.invoice))
+        """Read all samples of the parts page by page, so that a month is never in memory at once."""
         for part in parts:
-            for day in split_by_days(part, zone):
-                yield from self.samples(day, limit=SAMPLES_A_DAY_MAX)
+            start = part.start
+            for _ in range(SAMPLE_PAGES_MAX):
+                page = self.samples(TimeInterval(start, part.end), limit=SAMPLES_PAGE)
+                if len(page) < SAMPLES_PAGE:
+                    yield from page
+                    break
+                start = page[-1].observed_at
+                whole = [sample for sample in page if sample.observed_at < start]
+                assert whole, "a page holds more than the samples of one instant"
+                yield from whole
+            else:
+                raise AssertionError(f"a line rests on more than {SAMPLES_PAGE * SAMPLE_PAGES_MAX} samples")
 
 
 def explain_counter(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from uuid import UUID
 
 from billing.errors import InvoiceTooLarge
@@ -23,10 +24,13 @@ from billing.rating import rate_usage
 from billing.service.accounts import windows_of, zone_of
 from foundation.database import Transaction
 from foundation.interval import TimeInterval
+from foundation.money import MONEY_DIGITS
 from metering.model import Snapshot, StateSegment
 from metering.service import counter_usage, state_segments
 
 INVOICE_LINES_MAX = 100_000
+QUANTITY_SCALE = 12
+MONEY_ROUNDING = Context(prec=MONEY_DIGITS, rounding=ROUND_HALF_EVEN)
 STATE_METERS = frozenset({INSTANCE_TIME, DISK_SPACE})
 
 
@@ -126,15 +130,21 @@ def read_counter(
 ) -> Iterator[CounterUsage]:
     """Read what each resource counted in a window; what counted nothing used nothing."""
     for usage in counter_usage(tx, project_id=project_id, meter=meter, interval=window.interval, as_of=as_of):
-        if usage.quantity:
+        quantity = kept_quantity(usage.quantity)
+        if quantity:
             yield CounterUsage(
                 resource_id=usage.resource_id,
                 name=names.get(usage.instance_id or usage.resource_id, usage.original_resource_id),
                 meter=meter,
                 unit=usage.unit,
                 interval=window.interval,
-                quantity=usage.quantity,
+                quantity=quantity,
                 sample_count=usage.sample_count,
                 first_observed_at=usage.first_observed_at,
                 last_observed_at=usage.last_observed_at,
             )
+
+
+def kept_quantity(quantity: Decimal) -> Decimal:
+    """Return a counted quantity as it is kept and priced: 12 decimal places, which changes no whole number."""
+    return quantity.quantize(Decimal(1).scaleb(-QUANTITY_SCALE), context=MONEY_ROUNDING)
