@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import LiteralString
-from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
