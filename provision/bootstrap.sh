@@ -37,7 +37,7 @@ if ! cmp -s requirements/provision.txt "$tool/requirements.txt"; then
     if ! "$python" -m venv "$tool.partial" ||
         ! "$tool.partial/bin/python" -m pip install -q --disable-pip-version-check --no-input --timeout 30 --retries 2 \
             --require-hashes --only-binary :all: -r requirements/provision.txt 2>var/provision.log; then
-        reason=$(grep -m 1 ERROR var/provision.log || tail -n 1 var/provision.log)
+        reason=$(grep -o -m 1 'Caused by .*' var/provision.log || grep -m 1 ERROR var/provision.log || tail -n 1 var/provision.log)
         rm -rf "$tool.partial"
         fail "The Python package index did not give what is needed ($reason)." \
             "Check the network, or name your mirror in pip's configuration, and run it again."
