@@ -2,12 +2,10 @@
 
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import structlog
-from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery import Celery, signals
 
 from alarms import service as alarms
 from alarms import webhook
@@ -28,18 +26,20 @@ TICK_INTERVAL_S = 1.0
 TICK_EXPIRES_S = 5
 """A tick that waited longer is thrown away: the next one finds the same work."""
 TRANSACTION_TIMEOUT_MS = 90_000
-ROLL_UP_MARKS_MAX = 200
 ROUNDS_MAX = 20
 """How often one task takes more of the same work before it lets the queue turn."""
 EVALUATE_ALARMS_MAX = 10_000
 DELIVERIES_MAX = 20
 OUTBOX_KEPT_DAYS = 7
 
+process_signals: Any = signals
+"""Celery has no types; what we take from it is named Any where it comes in."""
 
-def make_app(settings: Settings) -> Celery:
+
+def make_app(settings: Settings) -> Any:
     """Configure Celery so that a crash redelivers within seconds and nothing runs beyond its lease."""
     broker = settings.redis_url.get_secret_value()
-    made = Celery("nephoscope", broker=broker)
+    made: Any = Celery("nephoscope", broker=broker)
     made.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -85,13 +85,13 @@ def database() -> Pool:
     return pool
 
 
-@worker_process_init.connect
+@process_signals.worker_process_init.connect
 def open_database(**_: Any) -> None:
     """Open the pool when a child starts, so that the first task does not wait for it."""
     database()
 
 
-@worker_process_shutdown.connect
+@process_signals.worker_process_shutdown.connect
 def close_database(**_: Any) -> None:
     """Give the connections back when a child ends."""
     for pool in pools.values():
@@ -142,9 +142,10 @@ def tick() -> None:
 @task("roll_up")
 def roll_up(shard: int) -> None:
     """Recompute the dirty buckets of one shard; only one worker at a time holds a shard."""
-    with metering.shard_lease(database(), shard) as leased:
-        if leased is not None:
-            repeat_until_done(partial(metering.roll_up_leased, leased, marks_max=ROLL_UP_MARKS_MAX))
+    for _ in range(ROUNDS_MAX):
+        with metering.shard_lease(database(), shard) as tx:
+            if tx is None or not metering.roll_up_shard(tx, shard=shard).more:
+                return
 
 
 @task("relay_outbox")

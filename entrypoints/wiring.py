@@ -7,6 +7,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 import structlog
+from pydantic import TypeAdapter
 
 from alarms import service as alarms
 from foundation import outbox
@@ -20,12 +21,15 @@ from scaling.model import Cause
 
 log = structlog.get_logger()
 
+LIFECYCLE_EVENT = TypeAdapter(LifecycleEvent)
+"""Reads the payload of `instance.lifecycle`; one that does not fit stays in the outbox with the reason."""
+
 Hearer: TypeAlias = Callable[[Transaction, OutboxEvent, datetime], None]
 
 
 def meter_lifecycle(tx: Transaction, event: OutboxEvent, now: datetime) -> None:
     """An instance started, stopped, was resized or deleted: metering keeps that as the truth behind billed time."""
-    metering.record_lifecycle_event(tx, LifecycleEvent.from_payload(event.payload))
+    metering.record_lifecycle_event(tx, LIFECYCLE_EVENT.validate_python(event.payload))
 
 
 def scale_after_lifecycle(tx: Transaction, event: OutboxEvent, now: datetime) -> None:

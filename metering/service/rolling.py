@@ -17,6 +17,11 @@ RANGES_MAX = 20_000
 """Ranges of one pass: a pass stays well below the statement timeout."""
 
 
+def dirty_shards(tx: Transaction) -> Sequence[int]:
+    """Return the shards that have something to roll up, so that only those are woken."""
+    return rollups.list_dirty_shards(tx)
+
+
 @contextmanager
 def shard_lease(pool: Pool, shard: int) -> Generator[Transaction | None]:
     """Yield a snapshot transaction in which we alone roll this shard up, or None when another has it; commits on leaving.

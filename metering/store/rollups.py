@@ -7,6 +7,7 @@ from typing import LiteralString
 from psycopg.rows import class_row
 
 from foundation.database import Transaction
+from metering.model import SHARD_COUNT
 from metering.store.fragments import STATISTICS, TOUCHED, TRACED
 
 SHARD_LOCK_CLASS = 0x6E65706F
@@ -100,6 +101,16 @@ def try_lock_shard(connection: Transaction, shard: int) -> bool:
 def unlock_shard(connection: Transaction, shard: int) -> None:
     """Give the shard back."""
     connection.execute(UNLOCK_SHARD, (SHARD_LOCK_CLASS, shard))
+
+
+DIRTY_SHARDS: LiteralString = """
+    SELECT shard FROM generate_series(0, %s - 1) shard WHERE EXISTS (SELECT FROM dirty_mark WHERE dirty_mark.shard = shard.shard)
+"""
+
+
+def list_dirty_shards(tx: Transaction) -> Sequence[int]:
+    """Return the shards that have marks."""
+    return [int(row[0]) for row in tx.execute(DIRTY_SHARDS, (SHARD_COUNT,))]
 
 
 COUNT_MARKS: LiteralString = """
