@@ -129,6 +129,7 @@ class Guard:
             deadline=asyncio.get_running_loop().time()
             + (BODY_DEADLINE_S if own_limit is None else 60 * BODY_DEADLINE_S),
         )
+        exchange.is_body_whole = not has_body(scope)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         started = time.perf_counter()
         try:
@@ -150,6 +151,11 @@ class Guard:
             request = Request(exchange.scope, exchange.receive)
             response = self.render(request, fault_of(error))
             await response(exchange.scope, exchange.receive, exchange.send_marked)
+
+
+def has_body(scope: Scope) -> bool:
+    """Tell whether a body is announced; without one, nothing is waited for, and a stream may stay open for hours."""
+    return any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
 
 
 def tidy_path(scope: Scope, *, strips_trailing_slash: bool) -> str:

@@ -31,11 +31,11 @@ def make_application(settings: Settings) -> Starlette:
     return create_app(ApiContext(settings=settings, pool=pool, clock=utc_now))
 
 
-def make_server(settings: Settings) -> Server:
+def make_server(application: Starlette, settings: Settings) -> Server:
     """Build the server in this very process: a second one only to watch it would cost memory and give nothing here."""
     host, _, port = settings.listen.rpartition(":")
     return Server(
-        make_application(settings),
+        application,
         address=host.strip("[]"),
         port=int(port),
         interface=Interfaces.ASGI,
@@ -50,11 +50,17 @@ def make_server(settings: Settings) -> Server:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished first."""
-    server = make_server(settings)
+    """Serve until SIGTERM or SIGINT: open streams are ended, other requests under way are finished."""
+    application = make_application(settings)
+    server = make_server(application, settings)
+
+    def stop() -> None:
+        application.state.close_streams()
+        server.stop()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, stop)
     await server.serve()
 
 

@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from foundation.database import Transaction
-from foundation.ids import new_id
+from foundation.ids import first_id_at, new_id
 
 CLAIM_EVENTS_MAX = 200
 ATTEMPTS_MAX = 50
@@ -108,3 +108,19 @@ DROP_HANDLED: LiteralString = """
 def drop_handled(tx: Transaction, *, before: datetime) -> int:
     """Delete events handled before an instant, at most 10,000 a call; return how many."""
     return tx.execute(DROP_HANDLED, (before,)).rowcount
+
+
+LIST_SINCE: LiteralString = """
+    SELECT id, topic, key, payload, created_at, attempts
+    FROM outbox_event
+    WHERE id >= %(first)s AND topic = ANY (%(topics)s)
+    ORDER BY id DESC
+    LIMIT %(limit)s
+"""
+
+
+def list_since(tx: Transaction, *, since: datetime, topics: Sequence[str], limit: int) -> Sequence[OutboxEvent]:
+    """Return the newest events of these topics born since an instant, handled or not, oldest first: for those who only watch."""
+    parameters = {"first": first_id_at(since), "topics": list(topics), "limit": limit}
+    with tx.cursor(row_factory=class_row(OutboxEvent)) as cursor:
+        return cursor.execute(LIST_SINCE, parameters).fetchall()[::-1]

@@ -1,12 +1,28 @@
 """The native API at /v1: the resources of each package under one application, described by OpenAPI."""
 
-from fastapi import FastAPI
+from typing import Any
 
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+from api.body import StrictRoute
 from api.context import ApiContext
 from api.dialect import create_dialect_app
-from api.native.problems import render_problem
+from api.native import session, stream
+from api.native.problems import Problem, render_problem
 
-ROUTERS = ()
+ROUTERS: tuple[APIRouter, ...] = (
+    session.router,
+    stream.router,
+)
+"""One a resource; each is made by api.body.new_router, so that its bodies are strict JSON."""
+
+PROBLEM_ANSWER: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "What went wrong (RFC 9457)",
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
+}
 
 
 def create_dialect(context: ApiContext) -> FastAPI:
@@ -14,6 +30,15 @@ def create_dialect(context: ApiContext) -> FastAPI:
     app = create_dialect_app(
         context, title="Nephoscope", render=render_problem, accepts_cookie=True, openapi_url="/openapi.json"
     )
+    app.state.broadcast = stream.Broadcast(context)
     for router in ROUTERS:
-        app.include_router(router)
+        for route in router.routes:
+            if isinstance(route, APIRoute) and not isinstance(route, StrictRoute):
+                raise TypeError(f"{route.path}: make its router with api.body.new_router")
+        app.include_router(router, responses=PROBLEM_ANSWER, generate_unique_id_function=name_operation)
     return app
+
+
+def name_operation(route: APIRoute) -> str:
+    """Name an operation after its function."""
+    return route.name

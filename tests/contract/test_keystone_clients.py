@@ -10,7 +10,7 @@ from openstack.connection import Connection
 
 from tests.contract.conftest import LiveApi
 
-pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
+pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 
 
 def output_of(live_api: LiveApi, *arguments: str, cloud: str = "nephoscope-admin") -> Any:
