@@ -179,10 +179,11 @@ class LibvirtConnection:
         except libvirt.libvirtError:
             return False
 
-    def _on_close(self, _connection: Any, _reason: int, _context: object) -> None:
+    def _on_close(self, *_event: Any) -> None:
         self._notify(LifecycleNotice(NoticeKind.DISCONNECTED))
 
-    def _on_lifecycle(self, _connection: Any, domain: Domain, event: int, detail: int, _context: object) -> None:
+    def _on_lifecycle(self, _connection: Any, *happening: Any) -> None:
+        domain, event, detail, _context = happening
         instance_id = UUID(domain.UUIDString())
         if domain.name() != domain_name(self.installation, instance_id):
             return

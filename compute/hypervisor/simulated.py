@@ -79,9 +79,17 @@ class SimulatedGuest:
 
 
 class SimulatedHypervisor:
-    """A host with room for `guests_max` guests; `advance(now)` moves its time, and nothing else does."""
+    """A host with room for `guests_max` guests; `advance(now)` moves its time, or a clock where one is given."""
 
-    def __init__(self, *, now: datetime, guests_max: int = 1_000, hostname: str = "simulated", virt_type: str = "qemu"):
+    def __init__(
+        self,
+        *,
+        now: datetime,
+        guests_max: int = 1_000,
+        hostname: str = "simulated",
+        virt_type: str = "qemu",
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
         self.now = now
         self.guests: dict[UUID, SimulatedGuest] = {}
         self.network_specs: dict[UUID, NetworkSpec] = {}
@@ -91,6 +99,7 @@ class SimulatedHypervisor:
         self._guests_max = guests_max
         self._hostname = hostname
         self._virt_type = virt_type
+        self._clock = clock
         self._is_away = False
         self._last_epoch = 0
         self._callback: Callable[[LifecycleNotice], None] | None = None
@@ -276,6 +285,8 @@ class SimulatedHypervisor:
         return {instance_id: guest.load for instance_id, guest in self.guests.items()}
 
     def _enter(self, operation: str) -> None:
+        if self._clock is not None:
+            self.advance(self._clock())
         if self._is_away:
             raise HypervisorUnavailable("the simulated host does not answer")
         queued = self.failures.get(operation)

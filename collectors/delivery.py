@@ -1,0 +1,92 @@
+"""Brings samples to metering, through the spool while the database is away; what is acknowledged here is never lost."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from enum import Enum
+
+import psycopg
+import structlog
+
+from collectors.spool import Spool
+from foundation.database import Pool, transaction
+from foundation.errors import Unavailable
+from metering import service as metering
+from metering.model import Sample
+
+DRAIN_BATCHES_MAX = 50
+"""How many spooled batches one call drains, so that the agent goes on polling meanwhile."""
+
+SAMPLES_A_CALL_MAX = 50_000
+REJECTIONS_LOGGED_MAX = 10
+
+log = structlog.get_logger()
+
+
+class Delivery(Enum):
+    """What became of a batch."""
+
+    INGESTED = "ingested"
+    SPOOLED = "spooled"
+
+
+class SampleDelivery:
+    """The way of one host's samples into the database."""
+
+    def __init__(self, pool: Pool, spool: Spool) -> None:
+        self._pool = pool
+        self._spool = spool
+
+    @property
+    def waiting(self) -> int:
+        """Say how many batches wait in the spool."""
+        return len(self._spool)
+
+    def deliver(self, samples: Sequence[Sample], *, now: datetime) -> Delivery:
+        """Ingest a batch in one transaction, or keep it on disk behind those that wait already. Raises SpoolFull."""
+        if not samples:
+            return Delivery.INGESTED
+        if len(self._spool) == 0:
+            try:
+                self._ingest(samples, now=now)
+            except Unavailable as error:
+                log.warning("samples.spooled", count=len(samples), reason=error.message)
+            else:
+                return Delivery.INGESTED
+        self._spool.append(samples)
+        return Delivery.SPOOLED
+
+    def drain(self, *, now: datetime) -> int:
+        """Ingest what waits, oldest first, as far as the database takes it; return how many batches went in."""
+        drained = 0
+        while drained < DRAIN_BATCHES_MAX:
+            batch = self._spool.oldest()
+            if batch is None:
+                break
+            try:
+                self._ingest(batch.samples, now=now)
+            except Unavailable:
+                break
+            self._spool.discard(batch)
+            drained += 1
+        if drained:
+            log.info("spool.drained", batches=drained, waiting=len(self._spool))
+        return drained
+
+    def _ingest(self, samples: Sequence[Sample], *, now: datetime) -> None:
+        """Take a batch in, in one transaction; raises Unavailable, also for an error of the database that we cannot name."""
+        try:
+            with transaction(self._pool) as tx:
+                for part in batched(samples, SAMPLES_A_CALL_MAX):
+                    result = metering.ingest_samples(tx, part, received_at=now)
+                    for rejected in result.rejected[:REJECTIONS_LOGGED_MAX]:
+                        meter = part[rejected.position].meter
+                        log.error("sample.rejected", meter=meter, reason=rejected.reason)
+        except psycopg.Error as error:
+            log.exception("samples.ingest_failed", count=len(samples))
+            raise Unavailable(f"the database did not take the samples: {error}") from error
+
+
+def batched(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
+    """Cut a sequence into parts."""
+    for start in range(0, len(samples), size):
+        yield samples[start : start + size]

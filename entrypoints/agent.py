@@ -1,0 +1,373 @@
+"""`nepho agent`: owns one host. Polls its guests, hears its events, and brings it to what is desired of it.
+
+`HostAgent.step(now)` is the whole of it: time and wake-ups come from outside, so that a test lives through days in a second.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from collectors.delivery import SampleDelivery
+from collectors.lifecycle import LOOK_AGAIN, HeardNotice, ends_after
+from collectors.polling import samples_of_host
+from collectors.spool import Spool, SpoolFull
+from collectors.stop_note import StopNote
+from compute import service as compute
+from compute.errors import StaleAgent
+from compute.hypervisor.contract import (
+    HostCapacity,
+    Hypervisor,
+    HypervisorUnavailable,
+    InstanceSpec,
+    InstanceStats,
+    LifecycleNotice,
+    PowerState,
+)
+from compute.hypervisor.drivers import open_hypervisor
+from compute.model import DesiredInstance, HostObservation, HostSession
+from compute.reconciliation import (
+    EnsureNetwork,
+    RemoveNetwork,
+    RemoveOrphan,
+    Step,
+    decide_steps,
+)
+from entrypoints import agent_loop
+from entrypoints.agent_steps import subject_of, take_step
+from foundation.clock import utc_now
+from foundation.database import Pool, open_pool, transaction
+from foundation.errors import DomainError, Unavailable
+from foundation.settings import Settings
+
+RECONCILE_INTERVAL_S = 10
+RETRY_INTERVAL_S = 2
+ROUNDS_MAX = 200
+STEPS_A_ROUND_MAX = 200
+ROUND_S_MAX = 2.0
+NOTICES_MAX = 100_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What an agent is told about its host."""
+
+    hypervisor_uri: str
+    image_root: Path
+    poll_interval_s: float
+    stop_note: StopNote
+
+
+class HostAgent:
+    """One host's agent; used from one thread, apart from `hear` and `wake`."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        hypervisor: Hypervisor,
+        spool: Spool,
+        settings: AgentSettings,
+        clock: Callable[[], datetime] | None = None,
+        on_wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.session: HostSession | None = None
+        self.polls_refused = 0
+        self._pool = pool
+        self._hypervisor = hypervisor
+        self._delivery = SampleDelivery(pool, spool)
+        self._settings = settings
+        self._clock = clock
+        self._on_wake = on_wake
+        self._heard: deque[HeardNotice] = deque(maxlen=NOTICES_MAX)
+        self._ends: dict[UUID, datetime] = {}
+        self._specs: dict[UUID, InstanceSpec] = {}
+        self._hostname = ""
+        self._step_at = clock() if clock is not None else EPOCH
+        self._poll_at: datetime | None = None
+        self._reconcile_at: datetime | None = None
+        self._is_woken = True
+        self._troubles: set[str] = set()
+        hypervisor.subscribe(self.hear)
+
+    def hear(self, notice: LifecycleNotice) -> None:
+        """Take a notice from the driver's own thread."""
+        self._heard.append(HeardNotice(notice, self._now()))
+        if notice.kind in LOOK_AGAIN:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the next step look at the host and its desired state, whatever the time."""
+        self._is_woken = True
+        self._on_wake()
+
+    def step(self, now: datetime) -> datetime:
+        """Do all that is due; return when to step again at the latest. Raises StaleAgent when another agent took the host."""
+        self._step_at = now
+        self._attempt("host", self._reconcile_if_due)
+        self._attempt("poll", self._poll_if_due)
+        self._attempt("spool", self._drain)
+        return min(at for at in (self._poll_at, self._reconcile_at) if at is not None)
+
+    def stop(self, now: datetime) -> None:
+        """End in order: last readings, segments closed as host-down, our guests stopped, networks and packet rules gone.
+
+        What is desired stays as it is. Without the database the stop is noted on disk and told at the next start.
+        """
+        self._step_at = now
+        is_told = self._attempt("stop", self._tell_stop)
+        is_stopped = self._attempt("host", self._stop_guests)
+        if is_stopped and not (is_told and self._attempt("stop", self._record_look)):
+            self._settings.stop_note.write(self._ends)
+        self._attempt("host", self._hypervisor.release_host)
+        self._hypervisor.close()
+
+    def _now(self) -> datetime:
+        return self._clock() if self._clock is not None else self._step_at
+
+    def _attempt(self, what: str, act: Callable[[], object]) -> bool:
+        """Do something that needs a host or a database that may be away; say when that begins and when it ends."""
+        try:
+            act()
+        except HypervisorUnavailable as error:
+            self._trouble("hypervisor", error.message)
+        except StaleAgent:
+            raise
+        except SpoolFull as error:
+            self.polls_refused += 1
+            log.error("agent.reading_refused", refused=self.polls_refused, reason=error.message)
+        except Unavailable as error:
+            self._trouble("database", error.message)
+        else:
+            if what in {"host", "poll"}:
+                self._recovered("hypervisor")
+            if what == "host":
+                self._recovered("database")
+            return True
+        return False
+
+    def _trouble(self, what: str, message: str) -> None:
+        self._reconcile_at = self._now() + timedelta(seconds=RETRY_INTERVAL_S)
+        if what not in self._troubles:
+            self._troubles.add(what)
+            log.warning(f"agent.{what}_away", reason=message)
+
+    def _recovered(self, what: str) -> None:
+        if what in self._troubles:
+            self._troubles.discard(what)
+            log.warning(f"agent.{what}_back")
+
+    def _drain(self) -> None:
+        if self._delivery.waiting:
+            self._delivery.drain(now=self._now())
+
+    # Reading
+
+    def _poll_if_due(self) -> None:
+        now = self._now()
+        if self._poll_at is not None and now < self._poll_at:
+            return
+        interval = timedelta(seconds=self._settings.poll_interval_s)
+        following = now if self._poll_at is None else self._poll_at
+        self._poll_at = following + interval if following + interval > now else now + interval
+        self._deliver(self._hypervisor.read_stats(), observed_at=now)
+
+    def _deliver(self, readings: Sequence[InstanceStats], *, observed_at: datetime) -> None:
+        samples = samples_of_host(readings, self._specs, host=self._hostname, observed_at=observed_at)
+        self._delivery.deliver(samples, now=self._now())
+
+    def _keep_last_reading(self, instance_id: UUID) -> None:
+        """Read a guest that is about to end; only when the reading is durable may it end."""
+        reading = self._hypervisor.take_last_reading(instance_id)
+        if reading is None:
+            return
+        ended_at = self._now()
+        self._deliver([reading], observed_at=ended_at)
+        self._ends[instance_id] = ended_at
+
+    # Converging
+
+    def _reconcile_if_due(self) -> None:
+        if not self._is_woken and self._reconcile_at is not None and self._now() < self._reconcile_at:
+            return
+        self._is_woken = False
+        self._reconcile_at = self._now() + timedelta(seconds=RETRY_INTERVAL_S)
+        if self.session is None:
+            self._register()
+        failed: set[UUID] = set()
+        for _ in range(ROUNDS_MAX):
+            steps = [step for step in self._look_and_plan() if subject_of(step) not in failed]
+            if not steps:
+                break
+            self._take_round(steps[:STEPS_A_ROUND_MAX], failed)
+        self._reconcile_at = self._now() + timedelta(seconds=RECONCILE_INTERVAL_S)
+
+    def _register(self) -> None:
+        capacity = self._hypervisor.capacity()
+        self._hostname = capacity.hostname
+        self.session = self._take_host(capacity)
+        ends = self._settings.stop_note.read()
+        if ends is not None:
+            self._ends = ends
+            self._tell_stop()
+            self._record_look()
+            self._settings.stop_note.clear()
+            self.session = self._take_host(capacity)
+        log.info("agent.registered", host=capacity.hostname, session=self.session.session)
+
+    def _take_host(self, capacity: HostCapacity) -> HostSession:
+        uri = self._settings.hypervisor_uri
+        with transaction(self._pool) as tx:
+            return compute.register_host(tx, capacity=capacity, hypervisor_uri=uri, now=self._now())
+
+    def _look(self) -> HostObservation:
+        """Look at the whole host; what was heard up to now tells when guests ended that are seen to be off."""
+        observed_at = self._now()
+        instances = tuple(self._hypervisor.list_instances())
+        leftovers, networks = self._hypervisor.find_leftovers(), self._hypervisor.list_networks()
+        heard = [self._heard.popleft() for _ in range(len(self._heard))]
+        self._ends = ends_after(self._ends, heard)
+        return HostObservation(observed_at, instances, leftovers, networks, stopped_at=dict(self._ends))
+
+    def _record_look(self) -> HostObservation:
+        session = self._required_session()
+        look = self._look()
+        try:
+            with transaction(self._pool) as tx:
+                compute.record_observation(tx, session=session, observation=look, now=self._now())
+        except StaleAgent as error:
+            self._require_host_is_ours(session)
+            raise Unavailable(error.message) from error
+        running = {guest.instance_id for guest in look.instances if guest.boot_epoch}
+        self._ends = {instance_id: at for instance_id, at in self._ends.items() if instance_id in running}
+        return look
+
+    def _require_host_is_ours(self, session: HostSession) -> None:
+        """Raise StaleAgent when another agent has the host; a look that was only too old is looked again."""
+        with transaction(self._pool) as tx:
+            compute.record_host_seen(tx, session=session, now=self._now())
+
+    def _look_and_plan(self) -> tuple[Step, ...]:
+        look = self._record_look()
+        host_id = self._required_session().host_id
+        with transaction(self._pool) as tx:
+            desired = compute.desired_instances(tx, host_id, image_root=self._settings.image_root)
+            networks = compute.networks_wanted(tx, host_id)
+            consoles = compute.console_requests(tx, host_id)
+        self._remember(desired)
+        if consoles:
+            self._answer_consoles(consoles)
+        return decide_steps(desired, networks, look, now=self._now())
+
+    def _remember(self, desired: Sequence[DesiredInstance]) -> None:
+        self._specs = {instance.instance_id: instance.spec for instance in desired}
+
+    def _answer_consoles(self, requests: Sequence[tuple[UUID, datetime]]) -> None:
+        answers = {
+            instance_id: (requested_at, self._hypervisor.console_output(instance_id))
+            for instance_id, requested_at in requests
+        }
+        with transaction(self._pool) as tx:
+            compute.record_consoles(tx, answers)
+
+    def _take_round(self, steps: Sequence[Step], failed: set[UUID]) -> None:
+        """Take steps until it is time to look again, so that what has come true is known soon."""
+        began_at = self._now()
+        for step in steps:
+            if subject_of(step) in failed:
+                continue
+            try:
+                take_step(self._hypervisor, step, keep_last_reading=self._keep_last_reading)
+            except Unavailable:
+                raise
+            except (DomainError, OSError) as error:
+                failed.add(subject_of(step))
+                self._record_failure(step, str(error))
+            self._attempt("poll", self._poll_if_due)
+            if self._now() - began_at > timedelta(seconds=ROUND_S_MAX):
+                return
+
+    def _record_failure(self, step: Step, message: str) -> None:
+        log.warning("agent.step_failed", step=type(step).__name__, subject=str(subject_of(step)), reason=message)
+        if isinstance(step, EnsureNetwork | RemoveNetwork | RemoveOrphan):
+            return
+        with transaction(self._pool) as tx:
+            compute.record_failure(
+                tx,
+                session=self._required_session(),
+                instance_id=subject_of(step),
+                generation=step.generation,
+                message=message,
+                now=self._now(),
+            )
+
+    # Stopping
+
+    def _tell_stop(self) -> None:
+        with transaction(self._pool) as tx:
+            compute.begin_host_stop(tx, session=self._required_session())
+
+    def _stop_guests(self) -> None:
+        running = [guest for guest in self._hypervisor.list_instances() if guest.boot_epoch]
+        for guest in running:
+            self._attempt("reading", lambda instance_id=guest.instance_id: self._keep_last_reading(instance_id))
+            self._ends.setdefault(guest.instance_id, self._now())
+            if guest.power_state in {PowerState.RUNNING, PowerState.PAUSED}:
+                self._hypervisor.stop_instance(guest.instance_id)
+        log.info("agent.guests_stopped", count=len(running))
+
+    def _required_session(self) -> HostSession:
+        if self.session is None:
+            raise Unavailable("the database has not taken this host's registration yet")
+        return self.session
+
+
+def installation_of(settings: Settings) -> str:
+    """Return the installation's id: the setting, or what was kept under var/ at the first start."""
+    return settings.installation or (settings.var / "installation").read_text().strip()
+
+
+def main() -> int:
+    """Run the agent of the host that NEPHO_HYPERVISORS names, until SIGINT or SIGTERM."""
+    settings = Settings()
+    uri = settings.hypervisors.strip()
+    if "," in uri:
+        log.error("agent.one_host_only", mend="start one agent a host, each with one URI in NEPHO_HYPERVISORS")
+        return 2
+    root, url = settings.var.absolute(), settings.database_url.get_secret_value()
+    installation = installation_of(settings)
+    hypervisor = open_hypervisor(uri, installation=installation, root=root, virt_type=settings.virt_type, clock=utc_now)
+    pool = open_pool(url, size_max=2, application_name="nephoscope-agent")
+    signals = agent_loop.Signals()
+    agent = HostAgent(
+        pool=pool,
+        hypervisor=hypervisor,
+        spool=Spool(root / "spool"),
+        settings=AgentSettings(
+            uri, root / "images", settings.poll_interval_s, StopNote(root / "run" / "agent-stopped.json")
+        ),
+        clock=utc_now,
+        on_wake=signals.wake.set,
+    )
+    listener = agent_loop.Listener(url, is_for_us=lambda payload: is_own_host(agent, payload), on_wake=agent.wake)
+    try:
+        return agent_loop.run(agent, clock=utc_now, signals=signals, listener=listener)
+    finally:
+        pool.close()
+
+
+def is_own_host(agent: HostAgent, payload: str) -> bool:
+    """Tell whether a notification is about the agent's own host."""
+    return agent.session is not None and payload == str(agent.session.host_id)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
