@@ -8,12 +8,14 @@ from fastapi.routing import APIRoute
 from api.body import StrictRoute
 from api.context import ApiContext
 from api.dialect import create_dialect_app
-from api.native import session, stream
+from api.native import billing, session, stream, usage
 from api.native.problems import Problem, render_problem
 
 ROUTERS: tuple[APIRouter, ...] = (
     session.router,
     stream.router,
+    billing.router,
+    usage.router,
 )
 """One a resource; each is made by api.body.new_router, so that its bodies are strict JSON."""
 

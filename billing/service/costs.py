@@ -18,9 +18,10 @@ FORECAST_METHOD = "the pace of the period so far, kept until its end; not a prom
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What the period would cost before tax if it went on as it did, and how that was guessed."""
+    """What the period would cost if it went on as it did, before and with tax, and how that was guessed."""
 
     subtotal: Decimal
+    total: Decimal
     method: str
 
 
@@ -47,4 +48,7 @@ def forecast_of(statement: Statement) -> Forecast | None:
     passed = Fraction(seconds_of(TimeInterval(statement.period.start, statement.rated_until)))
     stretched = statement.subtotal_exact * Fraction(seconds_of(statement.period)) / passed
     account = statement.account
-    return Forecast(round_exact(stretched, currency=account.currency, mode=account.rounding), FORECAST_METHOD)
+    subtotal = round_exact(stretched, currency=account.currency, mode=account.rounding)
+    tax = Fraction(subtotal) * Fraction(account.tax_rate)
+    total = subtotal + round_exact(tax, currency=account.currency, mode=account.rounding)
+    return Forecast(subtotal, total, FORECAST_METHOD)
