@@ -32,7 +32,6 @@ def create_app(context: ApiContext) -> Starlette:
     async def limit_threads(_: Starlette) -> AsyncGenerator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = context.settings.api_threads
         yield
-        context.pool.close()
 
     app = Starlette(
         routes=[

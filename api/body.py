@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeAlias, TypeVar
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
@@ -74,21 +74,31 @@ def bounded_integer(text: str) -> int:
 def check_depth_and_text(value: Any) -> None:
     """Refuse deep nesting and text that the database could not store, level by level without recursion."""
     level: list[Any] = [value]
-    for _ in range(JSON_DEPTH_MAX + 1):
+    for _ in range(JSON_DEPTH_MAX):
         deeper: list[Any] = []
         for item in level:
-            if isinstance(item, str):
-                check_text(item)
-            elif isinstance(item, dict):
-                for key, member in item.items():  # pyright: ignore[reportUnknownVariableType]
-                    check_text(key)  # pyright: ignore[reportUnknownArgumentType]
-                    deeper.append(member)
-            elif isinstance(item, list):
-                deeper.extend(item)  # pyright: ignore[reportUnknownArgumentType]
+            deeper.extend(checked_members(item))
         if not deeper:
             return
         level = deeper
-    raise Invalid(f"the body is nested deeper than {JSON_DEPTH_MAX} levels")
+    if any(isinstance(item, dict | list) for item in level):
+        raise Invalid(f"the body is nested deeper than {JSON_DEPTH_MAX} levels")
+    for item in level:
+        checked_members(item)
+
+
+def checked_members(item: Any) -> Iterable[Any]:
+    """Return what a container holds, having checked its keys, or nothing for a scalar, having checked its text."""
+    if isinstance(item, str):
+        check_text(item)
+    elif isinstance(item, dict):
+        members = cast(dict[str, Any], item)
+        for key in members:
+            check_text(key)
+        return members.values()
+    elif isinstance(item, list):
+        return cast(list[Any], item)
+    return ()
 
 
 def check_text(text: str) -> None:

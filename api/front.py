@@ -54,7 +54,8 @@ def create_front(context: ApiContext, dialects: Mapping[str, FastAPI]) -> FastAP
     async def show_style() -> PlainTextResponse:
         return PlainTextResponse(STYLE, media_type="text/css")
 
-    @app.api_route("/{path:path}", methods=["GET", "HEAD"])
+    @app.head("/{path:path}")
+    @app.get("/{path:path}")
     def show_dashboard(request: Request, path: str) -> Response:
         return answer_file(path, wants_page="text/html" in request.headers.get("accept", ""))
 

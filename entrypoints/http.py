@@ -24,13 +24,6 @@ HEADER_READ_TIMEOUT_MS = 10_000
 REQUEST_BUFFER_BYTES_MAX = 64 * 1024
 
 
-def make_application(settings: Settings) -> Starlette:
-    """Build the application on a pool of its own, which is closed when the server ends."""
-    url = settings.database_url.get_secret_value()
-    pool = open_pool(url, size_max=settings.database_pool_size, application_name="nephoscope-api")
-    return create_app(ApiContext(settings=settings, pool=pool, clock=utc_now))
-
-
 def make_server(application: Starlette, settings: Settings) -> Server:
     """Build the server in this very process: a second one only to watch it would cost memory and give nothing here."""
     host, _, port = settings.listen.rpartition(":")
@@ -51,7 +44,9 @@ def make_server(application: Starlette, settings: Settings) -> Server:
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT: open streams are ended, other requests under way are finished."""
-    application = make_application(settings)
+    url = settings.database_url.get_secret_value()
+    pool = open_pool(url, size_max=settings.database_pool_size, application_name="nephoscope-api")
+    application = create_app(ApiContext(settings=settings, pool=pool, clock=utc_now))
     server = make_server(application, settings)
 
     def stop() -> None:
@@ -61,7 +56,10 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    await server.serve()
+    try:
+        await server.serve()
+    finally:
+        pool.close()
 
 
 def main() -> None:

@@ -73,7 +73,8 @@ def find_subject(request: Request, tx: Transaction, *, actor: Token, secret: str
 SubjectToken = Annotated[str, Header(alias="X-Subject-Token", max_length=1024)]
 
 
-@router.api_route("/v3/auth/tokens", methods=["GET", "HEAD"])
+@router.head("/v3/auth/tokens", include_in_schema=False)
+@router.get("/v3/auth/tokens")
 def show_token(
     request: Request, tx: RequestTransaction, actor: RequestToken, subject: SubjectToken, nocatalog: str | None = None
 ) -> JSONResponse:
