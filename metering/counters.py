@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from metering.model import MeterType
 
+WHOLE_MAX = 9.2e18
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -68,5 +69,5 @@ def total_increase(readings: Iterable[Reading], meter_type: MeterType) -> Decima
 
 
 def exact(amount: float) -> Decimal:
-    """Return a float as the shortest decimal that reads back as it, which for whole numbers below 2**53 is the number."""
-    return Decimal(int(amount)) if amount == int(amount) and abs(amount) < 2**53 else Decimal(repr(amount))
+    """Return a float as a decimal: a whole number as it is, another as the shortest decimal that reads back as it."""
+    return Decimal(int(amount)) if abs(amount) < WHOLE_MAX and amount == int(amount) else Decimal(repr(amount))

@@ -3,6 +3,8 @@
 TOUCHED wants a relation `marked (metric_key, first_at, last_at)` before it and gives `touched (metric_key, observed_at)`;
 TRACED wants `dirty (metric_key, granularity_us, bucket)` and gives `traced`, each reading with its increase;
 STATISTICS are the columns of a rollup over `traced`, every sum in order of time.
+OFFSET 0 keeps the planner from turning an index scan a metric into a hash join over everything: it cannot know how few rows
+bounds that come from columns leave.
 """
 
 from typing import LiteralString
@@ -14,6 +16,7 @@ TOUCHED: LiteralString = """
         CROSS JOIN LATERAL (
             SELECT observed_at, boot_epoch FROM measure
             WHERE metric_key = k.metric_key AND observed_at >= k.first_at AND observed_at <= k.last_at
+            OFFSET 0
         ) m
     ),
     touched AS MATERIALIZED (
@@ -42,6 +45,7 @@ TRACED: LiteralString = """
             SELECT observed_at, boot_epoch, value, adopted FROM measure
             WHERE metric_key = d.metric_key AND observed_at >= d.bucket
                 AND observed_at < d.bucket + d.granularity_us * INTERVAL '1 microsecond'
+            OFFSET 0
         ) m
         WINDOW earlier AS (
             PARTITION BY d.metric_key, d.granularity_us, d.bucket, m.boot_epoch ORDER BY m.observed_at

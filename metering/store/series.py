@@ -68,6 +68,7 @@ DIRTY: LiteralString = """,
             SELECT observed_at FROM measure
             WHERE metric_key = a.metric_key AND observed_at >= a.start_at
                 AND observed_at < a.stop_at + a.granularity_us * INTERVAL '1 microsecond'
+            OFFSET 0
         ) m
         WHERE NOT a.is_kept
             AND date_bin(a.granularity_us * INTERVAL '1 microsecond', m.observed_at, TIMESTAMPTZ 'epoch') < a.stop_at
@@ -113,6 +114,7 @@ READ_BUCKETS: LiteralString = (
             SELECT * FROM rollup
             WHERE metric_key = a.metric_key AND granularity_us = a.granularity_us
                 AND bucket >= a.start_at AND bucket < a.stop_at
+            OFFSET 0
         ) r
         WHERE a.is_kept AND NOT EXISTS (
             SELECT FROM dirty d

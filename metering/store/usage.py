@@ -85,12 +85,12 @@ CONSUMED: LiteralString = """
     ),
     exact AS (
         SELECT c.*,
-            CASE WHEN increase = trunc(increase) AND abs(increase) < 9007199254740992
+            CASE WHEN increase = trunc(increase) AND abs(increase) < 9.2e18
                 THEN increase::bigint::numeric ELSE increase::text::numeric END AS exact_increase
         FROM counted c
     )
 """
-"""Each increase is counters.increase_of, made numeric before it is summed: a whole number below 2**53 is exact in a float8."""
+"""Each increase is counters.increase_of, made numeric before it is summed; a float8 holds a counter's whole numbers exactly below 2**53."""
 
 SUM_USAGE: LiteralString = (
     CONSUMED

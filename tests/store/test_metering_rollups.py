@@ -94,7 +94,9 @@ def test_any_order_batching_and_repetition_gives_identical_rollups(
     assert_like_the_oracle(tx, one, rows, meter)
 
 
-def assert_like_the_oracle(tx: Transaction, resource: Any, rows: list[tuple[int, int, float, bool]], meter: str) -> None:
+def assert_like_the_oracle(
+    tx: Transaction, resource: Any, rows: list[tuple[int, int, float, bool]], meter: str
+) -> None:
     meter_type = "cumulative" if meter == "cpu" else "gauge"
     traced = increases_of([Reading(at(s), boot, value + 0.0, adopted) for s, boot, value, adopted in rows], meter_type)
     for granularity_us in (MINUTE_US, 3600 * 1_000_000):

@@ -1,0 +1,382 @@
+"""Gnocchi's operations language over series: parse it, say which metrics it needs, and evaluate it. Pure.
+
+`(* (/ (aggregate mean (metric cpu rate:mean)) 10000000000.0) 100)`, or the same as nested lists.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, cast
+
+import numpy as np
+
+from foundation.errors import Invalid
+from metering.aggregates import Floats, Grid, Instants, aggregate_columns, method_of, resample, rolling
+
+Expression: TypeAlias = "str | float | list[Expression]"
+
+DEPTH_MAX = 30
+NODES_MAX = 1_000
+TEXT_LENGTH_MAX = 20_000
+ROLLING_WINDOW_MAX = 10_000
+
+BINARY: Mapping[str, Callable[[Floats, Floats], Floats]] = {
+    "+": np.add, "add": np.add, "-": np.subtract, "sub": np.subtract, "*": np.multiply, "mul": np.multiply,
+    "/": np.true_divide, "div": np.true_divide, "%": np.mod, "mod": np.mod, "^": np.power, "**": np.power, "pow": np.power,
+    "==": np.equal, "=": np.equal, "eq": np.equal, "!=": np.not_equal, "<>": np.not_equal, "≠": np.not_equal,
+    "ne": np.not_equal, ">": np.greater, "gt": np.greater, ">=": np.greater_equal, "≥": np.greater_equal,
+    "ge": np.greater_equal, "<": np.less, "lt": np.less, "<=": np.less_equal, "≤": np.less_equal, "le": np.less_equal,
+    "and": np.logical_and, "∧": np.logical_and, "or": np.logical_or, "∨": np.logical_or,
+}  # fmt: skip
+COMPARISONS = frozenset(
+    name
+    for name, operator in BINARY.items()
+    if operator not in (np.add, np.subtract, np.multiply, np.true_divide, np.mod, np.power)
+)
+UNARY: Mapping[str, Callable[[Floats], Floats]] = {
+    "abs": np.absolute,
+    "absolute": np.absolute,
+    "neg": np.negative,
+    "negative": np.negative,
+    "cos": np.cos,
+    "sin": np.sin,
+    "tan": np.tan,
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
+TOKEN = re.compile(r"""\s*(?:([()])|"([^"]*)"|'([^']*)'|([^\s()"']+))""")
+
+
+class OperationsInvalid(Invalid):
+    """The operations cannot be read or do not fit the series."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid operations: {reason}", field="operations")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MetricWanted:
+    """A metric, by id or by name, and how its samples are aggregated in a bucket."""
+
+    metric: str
+    aggregation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Which series a column of the matrix is; owner is the resource, where metrics are looked up by name."""
+
+    wanted: MetricWanted
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Series side by side; once aggregated it is one series of no metric's own."""
+
+    granularity_us: int
+    times_us: Instants
+    values: Floats
+    columns: tuple[Column, ...]
+    is_aggregated: bool = False
+
+
+def parse_operations(operations: object) -> Expression:
+    """Read operations as text or nested lists; raise OperationsInvalid with what is wrong."""
+    if isinstance(operations, str):
+        if len(operations) > TEXT_LENGTH_MAX:
+            raise OperationsInvalid(f"longer than {TEXT_LENGTH_MAX} characters")
+        expression = parse_text(operations)
+    else:
+        expression = to_expression(operations, depth=0)
+    if not isinstance(expression, list) or not expression:
+        raise OperationsInvalid("an operation is a list that begins with its name")
+    if count_nodes(expression) > NODES_MAX:
+        raise OperationsInvalid(f"more than {NODES_MAX} parts")
+    return expression
+
+
+def parse_text(text: str) -> Expression:
+    """Read the bracketed form."""
+    stack: list[list[Expression]] = [[]]
+    place = 0
+    while place < len(text.rstrip()):
+        match = TOKEN.match(text, place)
+        if match is None:
+            raise OperationsInvalid(f"cannot read on from character {place}")
+        place = match.end()
+        bracket, double, single, atom = match.groups()
+        if bracket == "(":
+            if len(stack) > DEPTH_MAX:
+                raise OperationsInvalid(f"nested deeper than {DEPTH_MAX} levels")
+            stack.append([])
+        elif bracket == ")":
+            if len(stack) == 1:
+                raise OperationsInvalid("a bracket is closed that was not opened")
+            closed = stack.pop()
+            stack[-1].append(closed)
+        else:
+            stack[-1].append(to_atom(atom) if atom is not None else double if double is not None else single)
+    if len(stack) != 1 or len(stack[0]) != 1:
+        raise OperationsInvalid("brackets do not match, or there is not exactly one operation")
+    return stack[0][0]
+
+
+def to_atom(text: str) -> str | float:
+    """Read a word as a number where it is one."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if np.isfinite(number) else text
+
+
+def to_expression(value: object, *, depth: int) -> Expression:
+    """Check nested lists."""
+    if depth > DEPTH_MAX:
+        raise OperationsInvalid(f"nested deeper than {DEPTH_MAX} levels")
+    if isinstance(value, bool) or value is None:
+        raise OperationsInvalid("parts are lists, words and numbers")
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return [to_expression(part, depth=depth + 1) for part in cast("Sequence[object]", value)]
+    raise OperationsInvalid("parts are lists, words and numbers")
+
+
+def count_nodes(expression: Expression) -> int:
+    """Count all parts."""
+    return 1 + sum(count_nodes(part) for part in expression) if isinstance(expression, list) else 1
+
+
+def metrics_wanted(expression: Expression) -> tuple[MetricWanted, ...]:
+    """Return the metrics that the operations name, each once, in the order in which they occur."""
+    found: dict[MetricWanted, None] = {}
+    collect_wanted(expression, found)
+    if not found:
+        raise OperationsInvalid("no (metric <name> <aggregation>) in it")
+    return tuple(found)
+
+
+def collect_wanted(expression: Expression, found: dict[MetricWanted, None]) -> None:
+    """Add what a part of the operations names."""
+    if not isinstance(expression, list) or not expression:
+        return
+    if expression[0] == "metric":
+        found.update(dict.fromkeys(wanted_of(expression)))
+        return
+    for part in expression[1:]:
+        collect_wanted(part, found)
+
+
+def wanted_of(expression: list[Expression]) -> list[MetricWanted]:
+    """Read (metric name aggregation) or (metric (name aggregation) (name aggregation) ...)."""
+    pairs = expression[1:] if len(expression) > 1 and isinstance(expression[1], list) else [expression[1:]]
+    wanted: list[MetricWanted] = []
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2 or isinstance(pair[0], list) or not isinstance(pair[1], str):
+            raise OperationsInvalid("metric is written (metric <name or id> <aggregation>)")
+        name = pair[0] if isinstance(pair[0], str) else f"{pair[0]:g}"
+        wanted.append(MetricWanted(name, pair[1]))
+    return wanted
+
+
+def evaluate(expression: Expression, matrix: Matrix) -> Matrix:
+    """Evaluate operations over the series of the metrics that they name, all of one granularity."""
+    with np.errstate(all="ignore"):
+        result = evaluate_part(expression, matrix)
+    if isinstance(result, int | float):
+        raise OperationsInvalid("the result is a number, not a series")
+    return result
+
+
+def evaluate_part(expression: Expression, matrix: Matrix) -> "Matrix | float":
+    """Evaluate one part; a number stays a number."""
+    if isinstance(expression, int | float):
+        return expression
+    if isinstance(expression, str) or not expression or not isinstance(expression[0], str):
+        raise OperationsInvalid(f"{expression!r} is not an operation")
+    name, parts = expression[0].lower(), expression[1:]
+    if name == "metric":
+        return select(matrix, wanted_of(expression))
+    if name in UNARY:
+        return over_values(name, UNARY[name], only_series(name, parts, matrix))
+    if name in BINARY:
+        return binary(name, parts, matrix)
+    special = SPECIAL.get(name)
+    if special is None:
+        raise OperationsInvalid(f"'{name}' is not an operation")
+    return special(name, parts, matrix)
+
+
+def select(matrix: Matrix, wanted: Sequence[MetricWanted]) -> Matrix:
+    """Return the columns of some metrics."""
+    chosen = [place for place, column in enumerate(matrix.columns) if column.wanted in wanted]
+    return replace(matrix, values=matrix.values[:, chosen], columns=tuple(matrix.columns[place] for place in chosen))
+
+
+def only_series(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
+    """Evaluate the one part that an operation takes."""
+    if len(parts) != 1:
+        raise OperationsInvalid(f"{name} takes one series")
+    return series_of(name, parts[0], matrix)
+
+
+def series_of(name: str, part: Expression, matrix: Matrix) -> Matrix:
+    """Evaluate a part that must be a series."""
+    result = evaluate_part(part, matrix)
+    if isinstance(result, int | float):
+        raise OperationsInvalid(f"{name} takes a series, not a number")
+    return result
+
+
+def over_values(_: str, function: Callable[[Floats], Floats], matrix: Matrix) -> Matrix:
+    """Apply a function to each value."""
+    return replace(matrix, values=function(matrix.values))
+
+
+def binary(name: str, parts: list[Expression], matrix: Matrix) -> "Matrix | float":
+    """Apply an operator to series and numbers, from left to right."""
+    if len(parts) < 2:
+        raise OperationsInvalid(f"{name} takes two operands")
+    result = evaluate_part(parts[0], matrix)
+    for part in parts[1:]:
+        result = pairwise(name, result, evaluate_part(part, matrix))
+    return result
+
+
+def pairwise(name: str, left: "Matrix | float", right: "Matrix | float") -> "Matrix | float":
+    """Apply an operator to two operands; two sets of series have the same times and as many series, or one of them is one."""
+    operator = BINARY[name]
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return float(operator(np.float64(left), np.float64(right)))  # pyright: ignore[reportArgumentType]
+    if isinstance(left, int | float) or isinstance(right, int | float):
+        series = left if isinstance(left, Matrix) else cast(Matrix, right)
+        first = left.values if isinstance(left, Matrix) else np.float64(left)
+        second = right.values if isinstance(right, Matrix) else np.float64(right)
+        return replace(series, values=known_where(name, operator(first, second), series.values))  # pyright: ignore[reportArgumentType]
+    left, right = on_common_times(left, right)
+    left, right = by_owner(left, right)
+    wide = left if left.values.shape[1] >= right.values.shape[1] else right
+    narrow = right if wide is left else left
+    if narrow.values.shape[1] not in (1, wide.values.shape[1]):
+        raise OperationsInvalid(f"{name} between {left.values.shape[1]} and {right.values.shape[1]} series")
+    values = known_where(name, operator(left.values, right.values), left.values + right.values)
+    return replace(wide, values=values, is_aggregated=left.is_aggregated or right.is_aggregated)
+
+
+def known_where(name: str, values: Floats, operands: Floats) -> Floats:
+    """Make truth a number, and leave it unknown where an operand is."""
+    if name not in COMPARISONS:
+        return values
+    return np.where(np.isnan(operands), np.nan, values.astype(np.float64))
+
+
+def on_common_times(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
+    """Cut two sets of series to the times that both have."""
+    if left.granularity_us != right.granularity_us:
+        raise OperationsInvalid("the operands have different granularities; resample one of them")
+    if np.array_equal(left.times_us, right.times_us):
+        return left, right
+    times, left_rows, right_rows = np.intersect1d(left.times_us, right.times_us, return_indices=True)
+    return (
+        replace(left, times_us=times, values=left.values[left_rows]),
+        replace(right, times_us=times, values=right.values[right_rows]),
+    )
+
+
+def by_owner(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
+    """Pair the series of two metrics by their resource, leaving out resources that lack one of them."""
+    left_owners = [column.owner for column in left.columns]
+    right_owners = [column.owner for column in right.columns]
+    if left.is_aggregated or right.is_aggregated or not all(left_owners) or left_owners == right_owners:
+        return left, right
+    common = [owner for owner in left_owners if owner in set(right_owners)]
+    left_places = [left_owners.index(owner) for owner in common]
+    right_places = [right_owners.index(owner) for owner in common]
+    return (
+        replace(left, values=left.values[:, left_places], columns=tuple(left.columns[p] for p in left_places)),
+        replace(right, values=right.values[:, right_places], columns=tuple(right.columns[p] for p in right_places)),
+    )
+
+
+def aggregate(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
+    """(aggregate <method> <series>): make one series of several."""
+    method = word(name, parts, 2)
+    series = series_of(name, parts[1], matrix)
+    values = aggregate_columns(series.values, method)
+    return replace(series, values=values[:, None], columns=series.columns[:1], is_aggregated=True)
+
+
+def resampled(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
+    """(resample <method> <seconds> <series>): aggregate over time."""
+    method = word(name, parts, 3)
+    granularity_us = round(number(name, parts[1]) * 1_000_000)
+    if granularity_us <= 0:
+        raise OperationsInvalid("resample takes a granularity above 0")
+    series = series_of(name, parts[2], matrix)
+    grid = resample(Grid(series.times_us, series.values), granularity_us=granularity_us, method=method)
+    return replace(series, granularity_us=granularity_us, times_us=grid.times_us, values=grid.values)
+
+
+def rolled(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
+    """(rolling <method> <window> <series>): aggregate each value with those before it."""
+    method = word(name, parts, 3)
+    window = int(number(name, parts[1]))
+    series = series_of(name, parts[2], matrix)
+    if not 1 <= window <= ROLLING_WINDOW_MAX:
+        raise OperationsInvalid(f"rolling takes a window of 1 to {ROLLING_WINDOW_MAX}")
+    if window > len(series.times_us):
+        raise OperationsInvalid(f"Rolling window '{window}' is greater than serie length '{len(series.times_us)}'")
+    grid = rolling(Grid(series.times_us, series.values), window=window, method=method)
+    return replace(series, times_us=grid.times_us, values=grid.values)
+
+
+def changes(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
+    """(rateofchange <series>) and (rateofchangesec <series>): the difference to the value before, or that per second."""
+    series = only_series(name, parts, matrix)
+    differences = np.diff(series.values, axis=0)
+    if name == "rateofchangesec":
+        differences = differences / (np.diff(series.times_us) / 1e6)[:, None]
+    return replace(series, times_us=series.times_us[1:], values=differences)
+
+
+def clipped(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
+    """(clip <low> <high> <series>), (clip_min <low> <series>), (clip_max <high> <series>)."""
+    bounds = parts[:-1]
+    if len(bounds) != (2 if name == "clip" else 1):
+        raise OperationsInvalid(f"{name} takes {'two bounds' if name == 'clip' else 'a bound'} and a series")
+    series = series_of(name, parts[-1], matrix)
+    limits = [number(name, bound) for bound in bounds]
+    low = limits[0] if name in ("clip", "clip_min") else None
+    high = limits[-1] if name in ("clip", "clip_max") else None
+    return replace(series, values=np.clip(series.values, low, high))
+
+
+def word(name: str, parts: list[Expression], length: int) -> str:
+    """Return the aggregation method that an operation begins with; it takes so many parts."""
+    if len(parts) != length or not isinstance(parts[0], str):
+        raise OperationsInvalid(f"{name} takes an aggregation method and {length - 1} more")
+    method_of(parts[0])
+    return parts[0]
+
+
+def number(name: str, part: Expression) -> float:
+    """Return a part that must be a number."""
+    if not isinstance(part, int | float):
+        raise OperationsInvalid(f"{name} takes a number, not {part!r}")
+    return part
+
+
+SPECIAL: Mapping[str, Callable[[str, list[Expression], Matrix], Matrix]] = {
+    "aggregate": aggregate,
+    "resample": resampled,
+    "rolling": rolled,
+    "rateofchange": changes,
+    "rateofchangesec": changes,
+    "clip": clipped,
+    "clip_min": clipped,
+    "clip_max": clipped,
+}
