@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx2
 import psutil
 import yaml
 
@@ -40,7 +41,7 @@ def eventually(look: Callable[[], Found], *, within_s: float, what: str) -> Foun
     while time.monotonic() < deadline:
         try:
             last = look()
-        except (OSError, AssertionError, LookupError) as error:
+        except (OSError, AssertionError, LookupError, httpx2.HTTPError) as error:
             last = error
         else:
             if last:
@@ -56,11 +57,13 @@ class Stack:
     url: str
     var: Path
     up: "subprocess.Popen[bytes]"
+    clients: list[DemoCloud] = field(default_factory=list[DemoCloud])
 
     def cloud(self, name: str = "demo") -> DemoCloud:
         """Sign in as one of the first users."""
         auth = yaml.safe_load((self.var / "clouds.yaml").read_text())["clouds"][f"nephoscope-{name}"]["auth"]
         cloud = DemoCloud(self.url, Credentials(auth["username"], auth["password"], auth["project_name"]))
+        self.clients.append(cloud)
         cloud.sign_in()
         return cloud
 
@@ -101,7 +104,9 @@ def is_service(process: psutil.Process, service: str) -> bool:
 
 
 def lay_folder(var: Path) -> None:
-    """Make a folder for an installation with the guest image that setting up has built, shared by hard links."""
+    """Make a folder for an installation with the guest image that setting up has built, shared by hard links, and our Python."""
+    var.mkdir(parents=True, exist_ok=True)
+    (var / "venv").symlink_to(sys.prefix)
     image = ROOT / "var" / "images" / "guest"
     if image.exists():
         shutil.copytree(image, var / "images" / "guest", copy_function=os.link, dirs_exist_ok=True)
@@ -136,6 +141,8 @@ def running_stack(var: Path, settings: Mapping[str, str]) -> Generator[Stack]:
         yield stack
     finally:
         log.close()
+        for client in stack.clients:
+            client.http.close()
         if up.poll() is None:
             stack.stop()
 
