@@ -1,0 +1,328 @@
+"""The agent's step against a real database and a simulated host: launches, ends, outages, kills and stops."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from collectors.spool import Spool
+from collectors.stop_note import StopNote
+from compute import service as compute
+from compute.errors import StaleAgent
+from compute.hypervisor.contract import LaunchFailure, PowerState
+from compute.hypervisor.simulated import Load, SimulatedHypervisor
+from compute.lifecycle import FAILURES_MAX
+from compute.model import Instance
+from entrypoints.agent import AgentSettings, HostAgent
+from foundation.database import Pool, open_pool, transaction
+from foundation.ids import new_hex_id
+from tests.compute_builders import NOW, Cloud, a_caller, a_cloud, a_launch
+from tests.conftest import migrate, with_database
+
+POLL_INTERVAL_S = 60
+SAMPLES: LiteralString = """
+    SELECT m.observed_at, m.boot_epoch, m.value
+    FROM measure m JOIN metric k ON k.key = m.metric_key
+    WHERE k.resource_id = %s AND k.name = %s ORDER BY m.observed_at, m.boot_epoch
+"""
+EVENTS: LiteralString = """
+    SELECT payload->>'kind' FROM outbox_event WHERE topic = 'instance.lifecycle' AND key = %s ORDER BY id
+"""
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing in the agent handles it."""
+
+
+@dataclass
+class Rig:
+    """An agent on a simulated host, a database of its own, and a clock that only the test moves."""
+
+    pool: Pool
+    cluster_url: str
+    database: str
+    folder: Path
+    cloud: Cloud
+    host: SimulatedHypervisor
+    agent: HostAgent = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.agent = self.new_agent()
+
+    def new_agent(self) -> HostAgent:
+        """Another process for the same host and the same disk."""
+        settings = AgentSettings("simulated:1000", Path("/images"), POLL_INTERVAL_S, StopNote(self.folder / "stop"))
+        return HostAgent(pool=self.pool, hypervisor=self.host, spool=Spool(self.folder / "spool"), settings=settings)
+
+    def step(self, seconds: float = 0, *, is_woken: bool = True) -> None:
+        """Let time pass and the agent step."""
+        self.host.advance(self.host.now + timedelta(seconds=seconds))
+        if is_woken:
+            self.agent.wake()
+        self.agent.step(self.host.now)
+
+    def launch(self, count: int = 1) -> list[Instance]:
+        """Order instances, as the API does."""
+        with transaction(self.pool) as tx:
+            request = a_launch(self.cloud, count=count)
+            return list(compute.create_instances(tx, caller=self.cloud.caller, request=request, now=self.host.now))
+
+    def active(self) -> Instance:
+        """One instance that runs."""
+        instance = self.launch()[0]
+        self.step(1)
+        return self.read(instance.id)
+
+    def read(self, instance_id: UUID) -> Instance:
+        """The instance as its record is now; a deleted one is found too."""
+        with transaction(self.pool) as tx:
+            return compute.get_instance(tx, caller=self.cloud.caller, instance_id=instance_id)
+
+    def delete(self, instance_id: UUID) -> None:
+        """Order a deletion, as the API does."""
+        with transaction(self.pool) as tx:
+            compute.delete_instance(tx, caller=self.cloud.caller, instance_id=instance_id, now=self.host.now)
+
+    def stop_instance(self, instance_id: UUID) -> None:
+        """Order a stop, as the API does."""
+        with transaction(self.pool) as tx:
+            compute.stop_instance(tx, caller=self.cloud.caller, instance_id=instance_id, now=self.host.now)
+
+    def samples(self, instance_id: UUID, meter: str) -> list[tuple[float, int, float]]:
+        """Seconds since the start of the test, boot epoch and value of each stored sample."""
+        with transaction(self.pool) as tx:
+            rows = tx.execute(SAMPLES, (instance_id, meter)).fetchall()
+        return [((row[0] - NOW).total_seconds(), row[1], row[2]) for row in rows]
+
+    def events(self, instance_id: UUID) -> list[str]:
+        """The kinds of the instance's lifecycle events."""
+        with transaction(self.pool) as tx:
+            return [row[0] for row in tx.execute(EVENTS, (str(instance_id),)).fetchall()]
+
+    def take_database_away(self) -> None:
+        """End every connection and refuse new ones."""
+        self._allow(is_allowed=False)
+        with psycopg.connect(self.cluster_url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (self.database,)
+            )
+
+    def bring_database_back(self) -> None:
+        """Let connections in again."""
+        self._allow(is_allowed=True)
+
+    def _allow(self, *, is_allowed: bool) -> None:
+        with psycopg.connect(self.cluster_url, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
+                    sql.Identifier(self.database), sql.Literal(is_allowed)
+                )
+            )
+
+
+@pytest.fixture(scope="module")
+def own_database(cluster_url: str) -> Iterator[str]:
+    """A database of this module's own, since agents commit and outages end every connection."""
+    name = f"test_agent_{new_hex_id()}"
+    with psycopg.connect(cluster_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    migrate(with_database(cluster_url, name), "head")
+    yield name
+    with psycopg.connect(cluster_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def rig(own_database: str, cluster_url: str, tmp_path: Path) -> Iterator[Rig]:
+    """A fresh cloud of one host; hosts of the tests before take nothing."""
+    pool = open_pool(with_database(cluster_url, own_database), size_max=2, application_name="test-agent")
+    pool.timeout = 0.5
+    hostname = f"host-{new_hex_id()}"
+    with transaction(pool) as tx:
+        cloud = a_cloud(tx, hostname=hostname)
+    host = SimulatedHypervisor(now=NOW, hostname=hostname)
+    yield Rig(pool, cluster_url, own_database, tmp_path, cloud, host)
+    pool.close()
+
+
+def test_a_launch_becomes_active_in_one_step(rig: Rig) -> None:
+    instance = rig.active()
+    assert instance.vm_state == "active"
+    assert instance.power_state == "running"
+    assert rig.events(instance.id) == ["create"]
+
+
+def test_a_hundred_instances_of_one_order_become_active(rig: Rig) -> None:
+    with transaction(rig.pool) as tx:
+        admin = a_caller(roles=("admin",))
+        unlimited = compute.QuotaChange(instances=-1, cores=-1, ram_mib=-1)
+        compute.change_quota(tx, rig.cloud.caller.project_id, caller=admin, change=unlimited)
+    instances = rig.launch(count=100)
+    rig.step(1)
+    assert {rig.read(instance.id).vm_state for instance in instances} == {"active"}
+
+
+def test_every_poll_keeps_the_counters_with_the_boot_they_belong_to(rig: Rig) -> None:
+    instance = rig.active()
+    rig.host.set_load(instance.id, Load(cpu_fraction=0.5))
+    rig.step(60, is_woken=False)
+    rig.step(60, is_woken=False)
+    stored = rig.samples(instance.id, "cpu")
+    assert [at for at, _, _ in stored][-2:] == [61.0, 121.0]
+    assert {epoch for _, epoch, _ in stored} == {instance.boot_epoch}
+    assert stored[-1][2] - stored[-2][2] == 60 * 0.5 * 1e9 * instance.vcpus
+
+
+def test_a_stop_and_a_delete_keep_a_last_reading(rig: Rig) -> None:
+    instance = rig.active()
+    rig.step(17)
+    rig.stop_instance(instance.id)
+    rig.step(5)
+    assert rig.read(instance.id).vm_state == "stopped"
+    assert rig.samples(instance.id, "cpu")[-1][0] == 23.0
+    assert rig.host.guests[instance.id].power_state is PowerState.SHUTOFF
+    rig.delete(instance.id)
+    rig.step(1)
+    assert instance.id not in rig.host.guests
+    assert rig.events(instance.id) == ["create", "stop", "delete"]
+
+
+def test_a_guest_that_is_killed_from_outside_ends_in_error_with_a_reason(rig: Rig) -> None:
+    instance = rig.active()
+    rig.step(5)
+    rig.host.crash(instance.id)
+    rig.step(1, is_woken=False)
+    ended = rig.read(instance.id)
+    assert ended.vm_state == "error"
+    assert ended.fault_message is not None
+    assert "ended unexpectedly" in ended.fault_message
+
+
+def test_a_host_that_does_not_answer_changes_nothing(rig: Rig) -> None:
+    instance = rig.active()
+    rig.host.go_away()
+    for _ in range(5):
+        rig.step(30)
+    assert rig.read(instance.id).vm_state == "active"
+    rig.host.come_back()
+    rig.step(30)
+    assert rig.read(instance.id).vm_state == "active"
+    assert rig.read(instance.id).boot_epoch == instance.boot_epoch
+    assert rig.events(instance.id) == ["create"]
+
+
+def test_readings_outlive_a_database_outage_and_an_agent_killed_in_it(rig: Rig) -> None:
+    instance = rig.active()
+    rig.step(60)
+    rig.take_database_away()
+    for _ in range(3):
+        rig.step(60)
+    assert rig.host.guests[instance.id].power_state is PowerState.RUNNING
+    rig.agent = rig.new_agent()
+    rig.step(1)
+    rig.bring_database_back()
+    rig.step(59)
+    rig.step(60)
+    times = [at for at, _, _ in rig.samples(instance.id, "cpu")]
+    assert times == sorted(set(times))
+    assert {121.0, 181.0, 241.0} <= set(times)
+    assert len(Spool(rig.folder / "spool")) == 0
+
+
+OPERATIONS = ("create_instance", "start_instance", "take_last_reading", "delete_instance", "ensure_network")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_agent_killed_at_any_operation_is_made_good_by_the_next(rig: Rig, operation: str) -> None:
+    instance = rig.launch()[0]
+    rig.host.fail_next(operation, Killed())  # type: ignore[arg-type]
+    kill_if_reached(rig)
+    rig.step(1)
+    assert rig.read(instance.id).vm_state == "active"
+    rig.delete(instance.id)
+    kill_if_reached(rig)
+    rig.step(1)
+    rig.step(1)
+    assert rig.events(instance.id) == ["create", "delete"]
+    assert rig.host.guests == {}
+    assert rig.host.network_specs == {}
+
+
+def kill_if_reached(rig: Rig) -> None:
+    try:
+        rig.step(1)
+    except Killed:
+        rig.agent = rig.new_agent()
+
+
+def test_an_orderly_stop_keeps_what_is_desired_and_the_next_start_goes_on(rig: Rig) -> None:
+    instance = rig.active()
+    rig.step(10)
+    rig.agent.stop(rig.host.now)
+    assert rig.events(instance.id) == ["create", "host_down"]
+    assert rig.host.guests[instance.id].power_state is PowerState.SHUTOFF
+    assert rig.host.network_specs == {}
+    assert rig.samples(instance.id, "cpu")[-1][0] == 11.0
+    rig.agent = rig.new_agent()
+    rig.step(100)
+    resumed = rig.read(instance.id)
+    assert resumed.vm_state == "active"
+    assert resumed.boot_epoch > instance.boot_epoch
+    assert rig.events(instance.id) == ["create", "host_down", "start"]
+
+
+def test_a_stop_without_the_database_is_told_at_the_next_start(rig: Rig) -> None:
+    instance = rig.active()
+    rig.take_database_away()
+    rig.step(10)
+    rig.agent.stop(rig.host.now)
+    assert rig.host.guests[instance.id].power_state is PowerState.SHUTOFF
+    rig.bring_database_back()
+    rig.agent = rig.new_agent()
+    rig.step(50)
+    rig.step(1)
+    assert rig.events(instance.id) == ["create", "host_down", "start"]
+    assert rig.read(instance.id).vm_state == "active"
+    assert 11.0 in [at for at, _, _ in rig.samples(instance.id, "cpu")]
+
+
+def test_a_second_agent_takes_the_host_and_the_first_one_ends(rig: Rig) -> None:
+    first = rig.agent
+    rig.step()
+    rig.agent = rig.new_agent()
+    rig.step(1)
+    first.wake()
+    with pytest.raises(StaleAgent):
+        first.step(rig.host.now)
+
+
+def test_a_launch_that_fails_is_tried_again_later_and_then_is_an_error(rig: Rig) -> None:
+    instance = rig.launch()[0]
+    for _ in range(FAILURES_MAX):
+        rig.host.fail_next("start_instance", LaunchFailure("no room in here"))
+    rig.step(1)
+    assert rig.read(instance.id).vm_state == "building"
+    for _ in range(FAILURES_MAX):
+        rig.step(400)
+    failed = rig.read(instance.id)
+    assert failed.vm_state == "error"
+    assert failed.fault_message == "no room in here"
+
+
+def test_a_full_spool_is_said_aloud_and_keeps_a_guest_from_ending_unread(rig: Rig) -> None:
+    instance = rig.active()
+    settings = AgentSettings("simulated:1000", Path("/images"), POLL_INTERVAL_S, StopNote(rig.folder / "stop"))
+    tiny = Spool(rig.folder / "tiny", bytes_max=10)
+    rig.agent = HostAgent(pool=rig.pool, hypervisor=rig.host, spool=tiny, settings=settings)
+    rig.step(1)
+    rig.take_database_away()
+    rig.step(60)
+    assert rig.agent.polls_refused == 1
+    assert rig.host.guests[instance.id].power_state is PowerState.RUNNING
+    rig.bring_database_back()
