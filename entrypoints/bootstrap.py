@@ -39,7 +39,7 @@ def choose_subnets(busy: Sequence[IPv4Network], *, installation: str) -> Sequenc
 
 def read_manifest(var: Path) -> tuple[Mapping[str, Any], str] | None:
     """Read what `make setup` wrote about the guest image, and its folder in the image store; None where there is none."""
-    manifest = var / "images" / "guest" / "manifest.json"
+    manifest = (var / "images" / "guest" / "manifest.json").resolve()
     return (json.loads(manifest.read_text()), manifest.parent.name) if manifest.exists() else None
 
 

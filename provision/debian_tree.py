@@ -51,14 +51,15 @@ def build_tree(tree: Path, *, suite: str, packages: Sequence[str], say: Say) -> 
         )
     work = tree.with_name(tree.name + ".partial")
     shutil.rmtree(work, ignore_errors=True)
-    archives = _download(work / "apt", sources=sources, packages=packages, say=say)
-    say(f"unpacking {len(archives)} packages")
-    _unpack(archives, work / "tree")
-    _finish_tree(work / "tree")
-    shutil.rmtree(tree, ignore_errors=True)
-    tree.parent.mkdir(parents=True, exist_ok=True)
-    (work / "tree").rename(tree)
-    shutil.rmtree(work)
+    try:
+        archives = _download(work / "apt", sources=sources, packages=packages, say=say)
+        say(f"unpacking {len(archives)} packages")
+        _unpack(archives, work / "tree")
+        _finish_tree(work / "tree")
+        shutil.rmtree(tree, ignore_errors=True)
+        (work / "tree").rename(tree)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _download(state: Path, *, sources: Sequence[AptSource], packages: Sequence[str], say: Say) -> list[Path]:

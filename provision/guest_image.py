@@ -13,6 +13,8 @@ from provision.failures import ProvisionError
 from provision.kernel_modules import load_order
 
 META_PACKAGE = "linux-image-cloud-amd64"
+RECIPE = "1"
+"""Raised when the way the image is made changes other than in the files below."""
 RECIPE_FILES = Path(__file__).with_name("guest")
 BUSYBOX = Path("/bin/busybox")
 DISK_MIB = 256
@@ -52,13 +54,13 @@ class GuestImage:
 
 
 def folder_of(var: Path) -> Path:
-    """Where the image's files and manifest.json are."""
+    """Where the present image is: a link to the folder of its recipe. Older folders stay, since guests' disks rest on them."""
     return var.resolve() / "images" / "guest"
 
 
 def load_manifest(var: Path) -> GuestImage:
     """The image that `make setup` built; raises ProvisionError where there is none."""
-    folder = folder_of(var)
+    folder = folder_of(var).resolve()
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
     except FileNotFoundError:
@@ -76,11 +78,11 @@ def load_manifest(var: Path) -> GuestImage:
 
 
 def recipe_digest() -> str:
-    """Changes when anything changes that the image is made from, apart from Debian's packages."""
-    digest = hashlib.sha256()
-    for path in [*sorted(RECIPE_FILES.iterdir()), Path(__file__), Path(__file__).with_name("kernel_modules.py")]:
+    """Changes when the image is to be made anew: with RECIPE, or with the scripts that the guest runs."""
+    digest = hashlib.sha256(RECIPE.encode())
+    for path in sorted(RECIPE_FILES.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:12]
 
 
 def is_built(var: Path) -> bool:
@@ -95,17 +97,33 @@ def build(var: Path, *, say: Say) -> GuestImage:
     """Make the image's files unless they are there; all or nothing."""
     if is_built(var):
         return load_manifest(var)
-    folder = folder_of(var)
-    work = folder.with_name("guest.partial")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    link = folder_of(var)
+    folder = link.with_name(f"guest-{recipe_digest()}")
+    work, scratch = (link.with_name(f"guest.{name}") for name in ("partial", "scratch"))
+    for old in (work, scratch):
+        shutil.rmtree(old, ignore_errors=True)
+        old.mkdir(parents=True)
+    try:
+        if not folder.exists():
+            _build(work, scratch=scratch, say=say)
+            work.rename(folder)
+        pointer = scratch / "guest"
+        pointer.symlink_to(folder.name)
+        pointer.rename(link)
+    finally:
+        for left in (work, scratch):
+            shutil.rmtree(left, ignore_errors=True)
+    return load_manifest(var)
+
+
+def _build(work: Path, *, scratch: Path, say: Say) -> None:
     say("fetching Debian's cloud kernel")
-    kernel_tree, version = _fetch_kernel(work)
+    kernel_tree, version = _fetch_kernel(scratch)
     say("making the initramfs")
     shutil.copyfile(kernel_tree / f"boot/vmlinuz-{version}", work / "kernel")
-    _make_initramfs(work, modules=kernel_tree / f"lib/modules/{version}/kernel")
+    _make_initramfs(work / "initramfs", scratch=scratch, modules=kernel_tree / f"lib/modules/{version}/kernel")
     say("making the root disk")
-    _make_disk(work)
+    _make_disk(work / "disk", scratch=scratch)
     manifest = {
         "name": f"nephoscope-guest-linux-{version.removesuffix('-cloud-amd64')}",
         "recipe": recipe_digest(),
@@ -116,11 +134,6 @@ def build(var: Path, *, say: Say) -> GuestImage:
         "disk": asdict(_describe(work / "disk", image_format="qcow2")),
     }
     (work / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    for scratch in ("deb", "initramfs.tree", "root.tree", "disk.raw"):
-        shutil.rmtree(work / scratch) if (work / scratch).is_dir() else (work / scratch).unlink()
-    shutil.rmtree(folder, ignore_errors=True)
-    work.rename(folder)
-    return load_manifest(var)
 
 
 def _run(command: Sequence[str | Path], *, cwd: Path, text: str | None = None) -> str:
@@ -135,14 +148,14 @@ def _run(command: Sequence[str | Path], *, cwd: Path, text: str | None = None) -
     return result.stdout
 
 
-def _fetch_kernel(work: Path) -> tuple[Path, str]:
-    depends = _run(["apt-cache", "depends", META_PACKAGE], cwd=work)
+def _fetch_kernel(scratch: Path) -> tuple[Path, str]:
+    depends = _run(["apt-cache", "depends", META_PACKAGE], cwd=scratch)
     package = next((w for w in depends.split() if w.startswith("linux-image-") and w != META_PACKAGE), None)
     if package is None:
         raise ProvisionError(
             f"apt knows no {META_PACKAGE} for the guest image.", mend="Run `apt-get update` and run it again."
         )
-    tree = work / "deb"
+    tree = scratch / "deb"
     tree.mkdir()
     _run(["apt-get", "-q", "-oAPT::Sandbox::User=root", "download", package], cwd=tree)
     archive = next(tree.glob("*.deb"))
@@ -150,8 +163,8 @@ def _fetch_kernel(work: Path) -> tuple[Path, str]:
     return tree, package.removeprefix("linux-image-")
 
 
-def _make_initramfs(work: Path, *, modules: Path) -> None:
-    tree = work / "initramfs.tree"
+def _make_initramfs(target: Path, *, scratch: Path, modules: Path) -> None:
+    tree = scratch / "initramfs"
     for folder in ("bin", "dev", "proc", "sys", "root", "modules"):
         (tree / folder).mkdir(parents=True)
     _install(BUSYBOX, tree / "bin/busybox")
@@ -163,7 +176,7 @@ def _make_initramfs(work: Path, *, modules: Path) -> None:
         shutil.copyfile(module, tree / "modules" / module.name)
     (tree / "modules/order").write_text("".join(f"{module.name}\n" for module in order))
     names = "\n".join(sorted(str(path.relative_to(tree)) for path in tree.rglob("*")))
-    with (work / "initramfs").open("wb") as packed:
+    with target.open("wb") as packed:
         archive = subprocess.run(
             ["cpio", "-o", "-H", "newc", "--owner=0:0", "--quiet"],
             cwd=tree, input=names.encode(), capture_output=True, check=True, timeout=COMMAND_TIMEOUT_S,
@@ -188,12 +201,12 @@ ROOT_TEXTS: Mapping[str, str] = {
 }
 
 
-def _make_disk(work: Path) -> None:
-    tree = work / "root.tree"
+def _make_disk(target: Path, *, scratch: Path) -> None:
+    tree = scratch / "root"
     for folder in ROOT_FOLDERS:
         (tree / folder).mkdir(parents=True)
     _install(BUSYBOX, tree / "bin/busybox")
-    for applet in _run([BUSYBOX, "--list-full"], cwd=work).split():
+    for applet in _run([BUSYBOX, "--list-full"], cwd=scratch).split():
         link = tree / applet
         if not link.exists() and link.parent.is_dir():
             link.symlink_to("/bin/busybox")
@@ -208,8 +221,8 @@ def _make_disk(work: Path) -> None:
     _install(RECIPE_FILES / "udhcpc.script", tree / "etc/udhcpc.script")
     _install(RECIPE_FILES / "power-button", tree / "etc/acpi/PWRF/00000080")
     ext4 = ["-q", "-t", "ext4", "-L", "nephoscope-root", "-E", "root_owner=0:0,lazy_itable_init=0"]
-    _run(["mke2fs", *ext4, "-d", "root.tree", "disk.raw", f"{DISK_MIB}M"], cwd=work)
-    _run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "disk.raw", "disk"], cwd=work)
+    _run(["mke2fs", *ext4, "-d", "root", "disk.raw", f"{DISK_MIB}M"], cwd=scratch)
+    _run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "disk.raw", target], cwd=scratch)
 
 
 def _describe(path: Path, *, image_format: str) -> ImageFile:

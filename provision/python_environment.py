@@ -46,14 +46,16 @@ def prepare(installation: Installation, *, say: Say) -> None:
             run_child(make, say=say, environment=environment)
         sync = [uv, "pip", "sync", "--no-progress", "--require-hashes", "--python", target / "bin/python"]
         run_child([*sync, REQUIREMENTS / "development.txt"], say=say, environment=environment)
+        _link_node(target)
+        if target != venv:
+            target.rename(venv)
     except ChildFailed as failure:
         raise ProvisionError(
             f"The Python packages could not be installed ({failure.reason('error:', 'Failed', 'failed')}).",
             mend="Check the network, or name your mirror in pip's or uv's configuration, and run it again.",
         ) from failure
-    _link_node(target)
-    if target != venv:
-        target.rename(venv)
+    finally:
+        shutil.rmtree(venv.with_name("venv.partial"), ignore_errors=True)
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(wanted_digest())
 
