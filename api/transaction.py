@@ -33,12 +33,19 @@ def connection_of(pool: Pool) -> Generator[Transaction]:
 
 @contextmanager
 def begun(connection: Transaction, isolation: Isolation) -> Generator[Transaction]:
-    """Run one transaction on the request's connection."""
+    """Run one transaction on the request's connection; a COMMIT that fails, for whatever reason, has changed nothing: Unavailable."""
     if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         raise AssertionError("a request has one transaction: RequestTransaction or SnapshotTransaction, not both")
     set_isolation(connection, isolation)
-    with connection.transaction():
-        yield connection
+    is_done = False
+    try:
+        with connection.transaction():
+            yield connection
+            is_done = True
+    except psycopg.Error as error:
+        if is_done:
+            raise Unavailable("the database could not keep the change; nothing was changed, try again") from error
+        raise
 
 
 async def lend_connection(request: Request) -> AsyncIterator[Transaction]:
