@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from foundation.errors import Conflict, NotFound
@@ -19,6 +20,10 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - the marker of Standard Webhooks, not a 
 SECRET_OVERLAP = timedelta(hours=24)
 LEASE_LENGTH = timedelta(seconds=60)
 """Longer than any attempt (15 s), so that only a sender that died loses its lease."""
+
+
+DeliveryState: TypeAlias = Literal["pending", "delivered", "failed"]
+AttemptOutcome: TypeAlias = Literal["delivered", "rejected", "unreachable", "refused", "abandoned"]
 
 
 class DeliveryNotFound(NotFound):
@@ -39,7 +44,7 @@ class Delivery:
     event_id: UUID
     url: str
     body: str
-    state: str
+    state: DeliveryState
     attempts: int
     attempts_max: int
     next_attempt_at: datetime
@@ -57,7 +62,7 @@ class Attempt:
     attempt: int
     started_at: datetime
     finished_at: datetime | None
-    outcome: str | None
+    outcome: AttemptOutcome | None
     status_code: int | None
     latency_ms: int | None
     answer: str | None

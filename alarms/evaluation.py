@@ -134,7 +134,7 @@ def _explain(rule: Rule, part: Missing) -> str:
 def _subject(rule: Rule) -> str:
     match rule.target:
         case MetricsTarget(metric_ids):
-            return f"the {len(metric_ids)} metrics named by id" if len(metric_ids) > 1 else f"metric {metric_ids[0]}"
+            return f"metric {', '.join(str(metric_id) for metric_id in metric_ids[:3])}"
         case ResourceTarget(metric, resource_type, resource_id):
             return f"{metric} of {resource_type} {resource_id}"
         case target:

@@ -1,7 +1,6 @@
 """The nouns of alarms: alarm, rule, state, transition; a value that breaks a rule of the field cannot be made."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +10,8 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from foundation.errors import Conflict, Invalid, NotFound, QuotaExceeded
+from metering.aggregates import percentile_fraction
+from metering.model import BUCKET_METHODS
 
 AlarmId = NewType("AlarmId", UUID)
 HistoryEventId = NewType("HistoryEventId", UUID)
@@ -26,9 +27,6 @@ ACTION_LENGTH_MAX = 2048
 METRICS_MAX = 100
 TIME_CONSTRAINTS_MAX = 20
 ALARMS_PER_PROJECT_MAX_DEFAULT = 1_000
-
-AGGREGATION_METHODS = frozenset({"mean", "min", "max", "sum", "count", "std", "first", "last", "median", "nunique"})
-PERCENTILE = re.compile(r"^([1-9]|[1-9][0-9])pct$")
 
 
 class AlarmNotFound(NotFound):
@@ -135,11 +133,9 @@ class Rule:
             raise Invalid(f"evaluation_periods is between 1 and {EVALUATION_PERIODS_MAX}", field="evaluation_periods")
         if not 1 <= self.granularity_s <= GRANULARITY_S_MAX:
             raise Invalid(f"granularity is between 1 and {GRANULARITY_S_MAX} seconds", field="granularity")
-        method = self.aggregation_method.removeprefix("rate:")
-        if method not in AGGREGATION_METHODS and not PERCENTILE.match(method):
-            raise Invalid(
-                f"aggregation_method {self.aggregation_method!r} is not one of ours", field="aggregation_method"
-            )
+        method = self.aggregation_method
+        if method not in BUCKET_METHODS and percentile_fraction(method.removeprefix("rate:")) is None:
+            raise Invalid(f"aggregation_method {method!r} is none that we compute", field="aggregation_method")
 
     @property
     def type(self) -> RuleType:
@@ -189,8 +185,8 @@ def check_action(action: str) -> str:
 
 def check_webhook_url(url: str) -> None:
     """Raise Invalid unless the URL has a host, a port that exists and no credentials; where it leads is checked when it is sent."""
-    if any(character.isspace() or not character.isprintable() for character in url):
-        raise Invalid("a webhook URL has no spaces or control characters", field="actions")
+    if not url.isascii() or any(character.isspace() or not character.isprintable() for character in url):
+        raise Invalid("a webhook URL is plain ASCII without spaces: percent-encode the rest", field="actions")
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -5,7 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -122,6 +122,14 @@ def read_clock(tx: Transaction) -> datetime:
     return row[0]
 
 
+def _outcome_of(answer: Future[Outcome]) -> Outcome:
+    """Return what came of an attempt; what we did not foresee is a failed attempt too, and spoils no other delivery."""
+    try:
+        return answer.result()
+    except Exception as error:  # noqa: BLE001 - kept with the attempt, where its owner and we can read it
+        return Outcome(OutcomeKind.UNREACHABLE, 0, error=f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS_MAX])
+
+
 def send_due(pool: Pool, settings: Settings, *, limit: int, sender: Sender | None = None) -> int:
     """Send what is due, side by side; return how many were sent, or 0 after a slow round, so that the caller's turn ends.
 
@@ -143,5 +151,5 @@ def send_due(pool: Pool, settings: Settings, *, limit: int, sender: Sender | Non
         }
         for answer in as_completed(sent):
             with transaction(pool) as tx:
-                service.record_delivery_outcome(tx, sent[answer], outcome=answer.result(), now=read_clock(tx))
+                service.record_delivery_outcome(tx, sent[answer], outcome=_outcome_of(answer), now=read_clock(tx))
     return len(leased) if time.monotonic() - started < SLOW_ROUND_S else 0

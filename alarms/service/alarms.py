@@ -1,6 +1,7 @@
 """The life of an alarm: made, changed, set by hand, deleted, within the project's limit; each step is a row of its history."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from alarms.model import (
     HistoryEventId,
     HistoryType,
 )
+from alarms.service.evaluations import to_window_query
 from alarms.service.transitions import Transition, publish_transition
 from alarms.store import alarms as store
 from alarms.store import history, quotas
@@ -28,6 +30,7 @@ from foundation.errors import Forbidden, Invalid
 from foundation.ids import new_id
 from identity import policy
 from identity.model import Caller
+from metering.service import read_windows
 
 NOT_EVALUATED_YET = "Not evaluated yet"
 SET_BY_HAND = "Manually set via API"
@@ -37,7 +40,10 @@ LIMIT_MAX = 1_000
 def create_alarm(
     tx: Transaction, spec: AlarmSpec, *, caller: Caller, now: datetime, project_id: str | None = None
 ) -> Alarm:
-    """Make an alarm, due at once; raises AlarmQuotaExceeded where the project has as many as it may."""
+    """Make an alarm, due at once; raises AlarmQuotaExceeded where the project has as many as it may.
+
+    Its window is read once, so that a query or an expression that cannot be evaluated is refused now.
+    """
     owner = project_id or caller.project_id
     if owner != caller.project_id:
         policy.require_admin(caller)
@@ -62,6 +68,7 @@ def create_alarm(
         next_evaluation_at=now,
         last_value=None,
     )
+    read_windows(tx, [to_window_query(alarm, now)])
     store.insert_alarm(tx, alarm)
     _write_history(tx, alarm, caller, type=HistoryType.CREATION, detail=spec_document(spec), now=now)
     return alarm
@@ -112,6 +119,7 @@ def update_alarm(tx: Transaction, alarm_id: UUID, *, spec: AlarmSpec, caller: Ca
     _check(spec)
     changed = changed_settings(alarm.spec, spec)
     if changed:
+        read_windows(tx, [to_window_query(replace(alarm, spec=spec), now)])
         store.update_spec(tx, alarm.id, spec=spec, now=now)
         _write_history(tx, alarm, caller, type=HistoryType.RULE_CHANGE, detail=changed, now=now)
     return get_alarm(tx, alarm_id, caller=caller)
@@ -135,12 +143,19 @@ def set_state(tx: Transaction, alarm_id: UUID, *, state: AlarmState, caller: Cal
 
 
 def list_history(
-    tx: Transaction, alarm_id: UUID, *, caller: Caller, marker: UUID | None = None, limit: int = LIMIT_MAX
+    tx: Transaction,
+    alarm_id: UUID,
+    *,
+    caller: Caller,
+    marker: UUID | None = None,
+    limit: int = LIMIT_MAX,
+    only: HistoryType | None = None,
 ) -> Sequence[HistoryEvent]:
     """List what happened to an alarm, newest first, also when it is deleted; raises AlarmNotFound where nothing ever did."""
     project_id = None if policy.is_admin(caller) else caller.project_id
-    found = history.list_history(tx, alarm_id, project_id=project_id, marker=marker, limit=min(limit, LIMIT_MAX))
-    if not found and marker is None:
+    bounded = min(limit, LIMIT_MAX)
+    found = history.list_history(tx, alarm_id, project_id=project_id, marker=marker, limit=bounded, only=only)
+    if not found and not history.list_history(tx, alarm_id, project_id=project_id, marker=None, limit=1):
         raise AlarmNotFound(f"Alarm {alarm_id} not found in project {caller.project_id}")
     return found
 

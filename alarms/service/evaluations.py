@@ -12,8 +12,9 @@ from alarms.service.transitions import Transition, publish_transition
 from alarms.store import alarms as store
 from alarms.time_constraint import is_within
 from foundation.database import Transaction
+from foundation.errors import Invalid
 from metering import service as metering
-from metering.filters import equals, from_json
+from metering.filters import equals, parse_json_filter
 from metering.model import WindowQuery, resource_id_of
 
 EVALUATE_MAX = 10_000
@@ -53,10 +54,7 @@ def evaluate_due(tx: Transaction, now: datetime, *, limit: int = EVALUATE_MAX) -
 
 def judge(tx: Transaction, alarms: Sequence[Alarm], now: datetime) -> Mapping[UUID, Verdict]:
     """Read the windows of all alarms set-based and judge each; nothing is written."""
-    windows: Mapping[UUID, Sequence[Point]] = {
-        window.query_key: window.points
-        for window in metering.read_windows(tx, [to_window_query(alarm, now) for alarm in alarms])
-    }
+    windows = read_points(tx, [to_window_query(alarm, now) for alarm in alarms])
     short = [alarm for alarm in alarms if len(windows.get(alarm.id, ())) < alarm.spec.rule.evaluation_periods]
     missing = find_missing(tx, short)
     return {
@@ -65,6 +63,18 @@ def judge(tx: Transaction, alarms: Sequence[Alarm], now: datetime) -> Mapping[UU
         )
         for alarm in alarms
     }
+
+
+def read_points(tx: Transaction, queries: Sequence[WindowQuery]) -> Mapping[UUID, Sequence[Point]]:
+    """Read all windows at once; where one of them cannot be evaluated, halve them until it stands alone and harms no other."""
+    try:
+        with tx.transaction():
+            return {window.query_key: window.points for window in metering.read_windows(tx, queries)}
+    except Invalid:
+        if len(queries) <= 1:
+            return {}
+    middle = len(queries) // 2
+    return {**read_points(tx, queries[:middle]), **read_points(tx, queries[middle:])}
 
 
 def to_window_query(alarm: Alarm, now: datetime) -> WindowQuery:
@@ -76,7 +86,7 @@ def to_window_query(alarm: Alarm, now: datetime) -> WindowQuery:
         case ResourceTarget(metric, resource_type, resource_id):
             metric_ids, search, operations = (), equals("id", str(resource_id_of(resource_id))), None
         case ResourcesTarget(metric, resource_type, document, operations):
-            metric_ids, search = (), from_json(document) if document else None
+            metric_ids, search = (), parse_json_filter(document)
     return WindowQuery(
         key=alarm.id,
         project_id=alarm.project_id,

@@ -54,6 +54,7 @@ class HistoryRow:
 LIST_HISTORY: LiteralString = """
     SELECT id, alarm_id, project_id, user_id, type, detail, severity, at FROM alarm_history
     WHERE (%(project_id)s::text IS NULL OR project_id = %(project_id)s) AND alarm_id = %(alarm_id)s
+      AND (%(only)s::text IS NULL OR type = %(only)s)
       AND (%(marker)s::uuid IS NULL OR id < %(marker)s)
     ORDER BY id DESC
     LIMIT %(limit)s
@@ -61,10 +62,22 @@ LIST_HISTORY: LiteralString = """
 
 
 def list_history(
-    tx: Transaction, alarm_id: UUID, *, project_id: str | None, marker: UUID | None, limit: int
+    tx: Transaction,
+    alarm_id: UUID,
+    *,
+    project_id: str | None,
+    marker: UUID | None,
+    limit: int,
+    only: HistoryType | None = None,
 ) -> Sequence[HistoryEvent]:
     """List an alarm's history, newest first, before the event named by the marker; also of an alarm that is gone."""
-    parameters = {"project_id": project_id, "alarm_id": alarm_id, "marker": marker, "limit": limit}
+    parameters = {
+        "project_id": project_id,
+        "alarm_id": alarm_id,
+        "marker": marker,
+        "limit": limit,
+        "only": None if only is None else only.value,
+    }
     with tx.cursor(row_factory=class_row(HistoryRow)) as cursor:
         rows = cursor.execute(LIST_HISTORY, parameters).fetchall()
     return [
