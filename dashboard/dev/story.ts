@@ -1,7 +1,14 @@
 /** A made-up cloud that answers the native API's questions, for `npm run dev:mock` and for the component tests. Never part of a build. */
-import type { components } from "../src/api/schema";
-
-type Schemas = components["schemas"];
+import type {
+  Alarm,
+  AlarmTransition,
+  Cost,
+  CpuPercent,
+  Instance,
+  ScalingActivity,
+  ScalingGroup,
+  Session,
+} from "../src/api/types";
 
 export interface Answer {
   status: number;
@@ -55,7 +62,7 @@ export class Story {
     const isRight = (body as { password?: string } | undefined)?.password === PASSWORD;
     if (method === "POST") this.isSignedIn = isRight;
     if (!this.isSignedIn) return { status: 401, body: { title: "Unauthorized", status: 401 } };
-    const session: Schemas["Session"] = {
+    const session: Session = {
       user: { id: "u1", name: "demo" },
       project: { id: "p1", name: "demo" },
       roles: ["member"],
@@ -76,14 +83,9 @@ export class Story {
     return timeS % 240 > 110;
   }
 
-  private instances(): Schemas["Instance"][] {
+  private instances(): Instance[] {
     const flavor = { id: "f1", name: "tiny", vcpus: 1, ram_mib: 192, disk_gib: 1 };
-    const make = (
-      n: number,
-      name: string,
-      status: string,
-      more: Partial<Schemas["Instance"]> = {},
-    ): Schemas["Instance"] => ({
+    const make = (n: number, name: string, status: string, more: Partial<Instance> = {}): Instance => ({
       id: id(n),
       name,
       status,
@@ -122,7 +124,7 @@ export class Story {
     );
   }
 
-  private cpu(query: URLSearchParams): Schemas["CpuPercent"] {
+  private cpu(query: URLSearchParams): CpuPercent {
     const stop = Math.floor((Date.parse(query.get("stop") ?? "") / 1000 - LAG_S) / BUCKET_S) * BUCKET_S;
     const start = Math.max(Date.parse(query.get("start") ?? "") / 1000, this.birth / 1000 - 780);
     const times: number[] = [];
@@ -146,8 +148,20 @@ export class Story {
     return { unit: "%", granularity_s: BUCKET_S, series: this.isEmpty ? [] : series, aggregate };
   }
 
-  private alarms(): Schemas["Alarm"][] {
+  private alarms(): Alarm[] {
     const common = {
+      description: "",
+      type: "gnocchi_aggregation_by_resources_threshold",
+      rule: { metric: "cpu", query: { "=": { server_group: GROUP } }, operations: "percent" },
+      state_reason_data: {},
+      evaluation_interval_s: 10,
+      ok_actions: [],
+      alarm_actions: [],
+      insufficient_data_actions: [],
+      repeat_actions: false,
+      evaluated_at: this.at(4),
+      created_at: this.at(900),
+      updated_at: this.at(900),
       severity: "critical",
       comparison_operator: "gt",
       granularity_s: BUCKET_S,
@@ -172,6 +186,7 @@ export class Story {
         ...common,
         id: id(701),
         name: "db-cpu-high",
+        rule: { metric: "cpu", query: { "=": { id: id(4) } }, operations: "percent" },
         severity: "low",
         state: "insufficient data",
         state_reason: "1 of 3 samples are there",
@@ -183,10 +198,11 @@ export class Story {
     ];
   }
 
-  private history(): Schemas["AlarmTransition"][] {
+  private history(): AlarmTransition[] {
     return [
       {
         id: id(801),
+        reason_data: {},
         at: this.at(70),
         previous: "ok",
         current: "alarm",
@@ -194,6 +210,7 @@ export class Story {
       },
       {
         id: id(802),
+        reason_data: {},
         at: this.at(310),
         previous: "insufficient data",
         current: "ok",
@@ -202,7 +219,7 @@ export class Story {
     ];
   }
 
-  private group(): Schemas["ScalingGroup"] {
+  private group(): ScalingGroup {
     return {
       id: GROUP,
       name: "web",
@@ -211,11 +228,28 @@ export class Story {
       size_desired: this.isHot() ? 3 : 2,
       size_current: 2,
       cooldown_s: 60,
+      state: "active",
+      victim_order: "newest",
+      launch: {
+        image_id: id(1),
+        flavor_id: "f1",
+        network_ids: [],
+        user_data: null,
+        metadata: {},
+        security_groups: [],
+        key_name: null,
+        availability_zone: null,
+      },
+      failures: 0,
+      retry_at: null,
+      members: [],
+      created_at: this.at(900),
+      updated_at: this.at(900),
       cooldown_until: this.isHot() ? this.at(-35) : null,
     };
   }
 
-  private activities(): Schemas["ScalingActivity"][] {
+  private activities(): ScalingActivity[] {
     const make = (
       n: number,
       ago: number,
@@ -228,6 +262,7 @@ export class Story {
       at: this.at(ago),
       decision,
       reason,
+      cause: "alarm web-cpu-high",
       size_before: before,
       size_after: after,
       policy_id: id(600),
@@ -242,34 +277,95 @@ export class Story {
     ];
   }
 
-  private cost(): Schemas["Cost"] {
+  private cost(): Cost {
     const line = (
-      description: string,
-      meter: string,
-      quantity: string,
-      unit: string,
-      unit_price: string,
-      amount: string,
+      number: number,
+      facts: Pick<
+        Cost["lines"][number],
+        "description" | "meter" | "quantity" | "unit" | "unit_price" | "amount_unrounded" | "amount"
+      >,
     ) => ({
-      description,
-      meter,
-      quantity,
-      unit,
-      unit_price,
-      amount,
+      number,
+      resource_id: id(1),
+      resource_name: "web-1",
+      state: "active",
+      flavor_name: "tiny",
+      started_at: "2026-11-01T00:00:00Z",
+      ended_at: "2026-11-21T00:00:00Z",
+      base_quantity: "1",
+      base_unit: "s",
+      base_units_per_unit: "3600",
+      rounding: "half_up",
+      tax_rate: "0.1",
+      price_version_id: id(40),
+      price_version_number: 1,
+      charge_count: 1,
+      usage_digest: "",
+      ...facts,
     });
-    const period = { start: "2026-11-01T00:00:00Z", end: "2026-12-01T00:00:00Z" };
-    if (this.isEmpty) return { currency: "JPY", period, total: "0", lines: [], forecast: null };
-    return {
+    const nothing: Cost = {
+      project_id: "p1",
       currency: "JPY",
-      period,
-      total: "1284.3377051",
-      forecast: "3912.55",
+      period: { start: "2026-10-31T15:00:00Z", end: "2026-11-30T15:00:00Z", time_zone: "Asia/Tokyo" },
+      rated_until: this.at(0),
+      subtotal: "0",
+      tax_total: "0",
+      total: "0",
+      subtotal_unrounded: "0.000000000000",
+      total_unrounded: "0.000000000000",
+      lines: [],
+      taxes: [],
+      unbilled: [],
+      forecast: null,
+      forecast_method: null,
+    };
+    if (this.isEmpty) return nothing;
+    return {
+      ...nothing,
+      subtotal: "1284",
+      tax_total: "128",
+      total: "1412",
+      subtotal_unrounded: "1284.337705100000",
+      total_unrounded: "1412.771475610000",
+      forecast: "3912",
+      forecast_method: "the pace of the period so far",
       lines: [
-        line("tiny, active", "instance", "412987.25", "s", "0.00277778", "1147.1859"),
-        line("tiny, stopped", "instance", "86400", "s", "0.00055556", "48.00038"),
-        line("Outgoing traffic", "network.outgoing.bytes", "7.4418", "GiB", "11.5", "85.5807"),
-        line("Disk", "disk.root.size", "0.0714", "GiB-month", "50", "3.5707251"),
+        line(1, {
+          description: "web-1: tiny, active",
+          meter: "instance",
+          quantity: "114.718680555556",
+          unit: "hour",
+          unit_price: "10",
+          amount_unrounded: "1147.185900000000",
+          amount: "1147",
+        }),
+        line(2, {
+          description: "old-batch: tiny, stopped",
+          meter: "instance",
+          quantity: "24.000000000000",
+          unit: "hour",
+          unit_price: "2",
+          amount_unrounded: "48.000000000000",
+          amount: "48",
+        }),
+        line(3, {
+          description: "web-1: outgoing traffic",
+          meter: "network.outgoing.bytes",
+          quantity: "7.441800000000",
+          unit: "GiB",
+          unit_price: "11.5",
+          amount_unrounded: "85.580700000000",
+          amount: "85",
+        }),
+        line(4, {
+          description: "web-1: disk space",
+          meter: "disk.root.size",
+          quantity: "0.071400000000",
+          unit: "GiB-month",
+          unit_price: "50",
+          amount_unrounded: "3.570000000000",
+          amount: "4",
+        }),
       ],
     };
   }

@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import { Route, Switch } from "wouter";
 import { setSignedOutListener } from "./api/client";
 import { ApiProblem } from "./api/problem";
-import { sessionQuery } from "./api/queries";
+import { forgetSession, sessionQuery } from "./api/queries";
 import type { Session } from "./api/types";
 import { QueryView } from "./components/feedback";
 import { LiveContext, useLiveStream } from "./live/use-live";
@@ -53,7 +53,7 @@ function Gate() {
   useEffect(() => {
     setSignedOutListener(() => {
       setExpired(true);
-      client.setQueryData(sessionQuery.queryKey, null);
+      forgetSession(client);
     });
   }, [client]);
   return (

@@ -39,9 +39,14 @@ export async function signIn(username: string, password: string, project: string
 
 export async function signOut(client: QueryClient): Promise<void> {
   await bodyOf(api.DELETE("/session"));
+  forgetSession(client);
+}
+
+/** Drop everything that belongs to whoever was signed in. */
+export function forgetSession(client: QueryClient): void {
   setCsrfToken("");
-  client.clear();
   client.setQueryData(sessionQuery.queryKey, null);
+  client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionQuery.queryKey[0] });
 }
 
 export const instancesQuery = (isLive: boolean) =>

@@ -11,10 +11,650 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_session"];
+        /**
+         * Show Session
+         * @description Say who is signed in.
+         */
+        get: operations["show_session"];
         put?: never;
+        /**
+         * Create Session
+         * @description Sign in.
+         */
         post: operations["create_session"];
+        /**
+         * Delete Session
+         * @description Sign out: the token is revoked, wherever else it may be kept.
+         */
         delete: operations["delete_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Open Stream
+         * @description Send an event whenever an instance, an alarm, a scaling activity or the cost of the project changes.
+         */
+        get: operations["open_stream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/cost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Cost
+         * @description Return what the running month has cost up to now.
+         */
+        get: operations["get_cost"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Account
+         * @description Return the terms on which a project pays.
+         */
+        get: operations["get_account"];
+        /**
+         * Set Account
+         * @description Set the terms on which a project pays from its next invoice on.
+         */
+        put: operations["set_account"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/account/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Assign Plan
+         * @description Put a project on a price plan from an instant on.
+         */
+        post: operations["assign_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/price-plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Price Plans
+         * @description List the price plans.
+         */
+        get: operations["list_price_plans"];
+        put?: never;
+        /**
+         * Create Price Plan
+         * @description Make a price plan; asked again for the same, answer the one that is there.
+         */
+        post: operations["create_price_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/price-plans/{plan_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Price Plan
+         * @description Return a price plan with all its prices, past and to come.
+         */
+        get: operations["get_price_plan"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/price-plans/{plan_id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Price Version
+         * @description Give a plan prices from an instant on; nothing that is past changes its price.
+         */
+        post: operations["add_price_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Invoices
+         * @description List invoices, the newest first: the caller's project's, or for an admin another's or all.
+         */
+        get: operations["list_invoices"];
+        put?: never;
+        /**
+         * Draft Invoice
+         * @description Draft the invoice of a period, or bring its draft up to date; the same usage gives the same draft.
+         */
+        post: operations["draft_invoice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices/{invoice_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Invoice
+         * @description Return an invoice with its lines, or as a file by ?format=csv|json or Accept: text/csv.
+         */
+        get: operations["get_invoice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices/{invoice_id}/document": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Invoice Document
+         * @description Return the canonical bytes of an invoice: their SHA-256 is its digest.
+         */
+        get: operations["get_invoice_document"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices/{invoice_id}/finalize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Finalize Invoice
+         * @description Make a draft final: numbered, and never to be changed again; asked again, answer the final one.
+         */
+        post: operations["finalize_invoice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices/{invoice_id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify Invoice
+         * @description Compute an invoice again from what it saw, and tell whether it comes out the same to the last byte.
+         */
+        get: operations["verify_invoice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices/{invoice_id}/lines/{line_number}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Explain Line
+         * @description Explain a line: its price, its formula, and its segments or its samples.
+         */
+        get: operations["explain_line"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Usage
+         * @description Report the usage of the caller's project; an admin may name others, by project_id once or more often.
+         */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Alarms
+         * @description List the project's alarms, oldest first.
+         */
+        get: operations["list_alarms"];
+        put?: never;
+        /**
+         * Create Alarm
+         * @description Make an alarm; it is evaluated within seconds.
+         */
+        post: operations["create_alarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/alarms/{alarm_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Alarm
+         * @description Show an alarm.
+         */
+        get: operations["get_alarm"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Alarm
+         * @description Delete an alarm; its history stays.
+         */
+        delete: operations["delete_alarm"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Alarm
+         * @description Change an alarm; it is evaluated anew within seconds.
+         */
+        patch: operations["update_alarm"];
+        trace?: never;
+    };
+    "/alarms/{alarm_id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Alarm History
+         * @description List an alarm's changes of state, newest first, each with the datapoints that decided it.
+         */
+        get: operations["list_alarm_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scaling/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Groups
+         * @description List the project's scaling groups with their members.
+         */
+        get: operations["list_scaling_groups"];
+        put?: never;
+        /**
+         * Create Group
+         * @description Make a scaling group; its instances are launched right after.
+         */
+        post: operations["create_scaling_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scaling/groups/{group_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Group
+         * @description Show a scaling group with its members.
+         */
+        get: operations["get_scaling_group"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Group
+         * @description Begin to delete a scaling group: its members first, then it.
+         */
+        delete: operations["delete_scaling_group"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Group
+         * @description Change a scaling group.
+         */
+        patch: operations["update_scaling_group"];
+        trace?: never;
+    };
+    "/scaling/groups/{group_id}/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Policies
+         * @description List a group's policies.
+         */
+        get: operations["list_scaling_policies"];
+        put?: never;
+        /**
+         * Create Policy
+         * @description Add a policy to a group.
+         */
+        post: operations["create_scaling_policy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scaling/groups/{group_id}/activities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Activities
+         * @description List the decisions about a group, refusals too, newest first; also when the group is gone.
+         */
+        get: operations["list_scaling_activities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scaling/policies/{policy_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Policy
+         * @description Show a policy.
+         */
+        get: operations["get_scaling_policy"];
+        /**
+         * Update Policy
+         * @description Put new settings in the place of a policy's old ones.
+         */
+        put: operations["update_scaling_policy"];
+        post?: never;
+        /**
+         * Delete Policy
+         * @description Delete a policy.
+         */
+        delete: operations["delete_scaling_policy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/scaling/policies/{policy_id}/execute": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Execute Policy
+         * @description Execute a policy by hand; the answer is the decision, a refusal too.
+         */
+        post: operations["execute_scaling_policy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Deliveries
+         * @description List the project's deliveries with every attempt, newest first.
+         */
+        get: operations["list_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deliveries/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send Test Event
+         * @description Send a signed test event to a URL; the delivery shows what came of it.
+         */
+        post: operations["send_test_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deliveries/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Signing Secret
+         * @description Show the project's signing secret.
+         */
+        get: operations["get_signing_secret"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deliveries/secret/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Signing Secret
+         * @description Make a new signing secret; for a day messages carry a signature of each.
+         */
+        post: operations["rotate_signing_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deliveries/{delivery_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Delivery
+         * @description Show a delivery with its attempts.
+         */
+        get: operations["get_delivery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deliveries/{delivery_id}/redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Redeliver
+         * @description Send a finished delivery again under its old webhook-id.
+         */
+        post: operations["redeliver"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -52,112 +692,1419 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/alarms": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["list_alarms"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/alarms/{alarm_id}/history": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["list_alarm_history"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/scaling/groups": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["list_scaling_groups"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/scaling/groups/{group_id}/activities": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["list_scaling_activities"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/billing/cost": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["get_cost"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        SessionRequest: {
-            username: string;
-            password: string;
-            project?: string | null;
+        /**
+         * AccountAnswer
+         * @description The terms on which a project pays.
+         */
+        AccountAnswer: {
+            /** Project Id */
+            project_id: string;
+            /** Time Zone */
+            time_zone: string;
+            /** Currency */
+            currency: string;
+            /** Tax Rate */
+            tax_rate: string;
+            /** Rounding */
+            rounding: string;
+            /** Rounding Place */
+            rounding_place: string;
+            /** Issuer Name */
+            issuer_name: string;
+            /** Series */
+            series: string;
         };
-        NamedRef: {
+        /**
+         * AccountRequest
+         * @description The terms of an account.
+         */
+        AccountRequest: {
+            /** Time Zone */
+            time_zone: string;
+            /** Currency */
+            currency: string;
+            /** Tax Rate */
+            tax_rate: number | string;
+            rounding: components["schemas"]["RoundingMode"];
+            /** Issuer Name */
+            issuer_name: string;
+            /** Series */
+            series: string;
+            /**
+             * Reason
+             * @default asked by the API
+             */
+            reason: string;
+        };
+        /**
+         * ActivityBody
+         * @description A decision about a group's size, with its reason and what caused it.
+         */
+        ActivityBody: {
+            /**
+             * Id
+             * Format: uuid
+             */
             id: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            decision: components["schemas"]["DecisionKind"];
+            /** Reason */
+            reason: string;
+            /** Cause */
+            cause: string;
+            /** Size Before */
+            size_before: number;
+            /** Size After */
+            size_after: number;
+            /** Policy Id */
+            policy_id: string | null;
+            /** Alarm Id */
+            alarm_id: string | null;
+        };
+        /**
+         * ActivityPage
+         * @description A page of decisions.
+         */
+        ActivityPage: {
+            /** Items */
+            items: components["schemas"]["ActivityBody"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * AdjustmentType
+         * @description How a policy's number is meant; the words are Heat's.
+         * @enum {string}
+         */
+        AdjustmentType: "change_in_capacity" | "exact_capacity" | "percent_change_in_capacity";
+        /**
+         * AlarmBody
+         * @description An alarm and what its last evaluation said.
+         */
+        AlarmBody: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** Description */
+            description: string;
+            /** Type */
+            type: string;
+            /** Rule */
+            rule: {
+                [key: string]: unknown;
+            };
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "ok" | "alarm" | "insufficient data";
+            /** State Reason */
+            state_reason: string;
+            /** State Reason Data */
+            state_reason_data: {
+                [key: string]: unknown;
+            };
+            /**
+             * State At
+             * Format: date-time
+             */
+            state_at: string;
+            /** Severity */
+            severity: string;
+            /** Threshold */
+            threshold: number;
+            /** Comparison Operator */
+            comparison_operator: string;
+            /** Granularity S */
+            granularity_s: number;
+            /** Evaluation Periods */
+            evaluation_periods: number;
+            /** Evaluation Interval S */
+            evaluation_interval_s: number;
+            /** Enabled */
+            enabled: boolean;
+            /** Ok Actions */
+            ok_actions: string[];
+            /** Alarm Actions */
+            alarm_actions: string[];
+            /** Insufficient Data Actions */
+            insufficient_data_actions: string[];
+            /** Repeat Actions */
+            repeat_actions: boolean;
+            /** Last Value */
+            last_value: number | null;
+            /** Evaluated At */
+            evaluated_at: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+        };
+        /**
+         * AlarmChange
+         * @description What is to change about an alarm; what is left out stays.
+         */
+        AlarmChange: {
+            /** Name */
+            name?: string | null;
+            /** Description */
+            description?: string | null;
+            /** Threshold */
+            threshold?: number | null;
+            comparison_operator?: components["schemas"]["ComparisonOperator"] | null;
+            /** Evaluation Periods */
+            evaluation_periods?: number | null;
+            /** Evaluation Interval S */
+            evaluation_interval_s?: number | null;
+            severity?: components["schemas"]["Severity"] | null;
+            /** Enabled */
+            enabled?: boolean | null;
+            /** Ok Actions */
+            ok_actions?: string[] | null;
+            /** Alarm Actions */
+            alarm_actions?: string[] | null;
+            /** Insufficient Data Actions */
+            insufficient_data_actions?: string[] | null;
+            /** Repeat Actions */
+            repeat_actions?: boolean | null;
+        };
+        /**
+         * AlarmPage
+         * @description A page of alarms.
+         */
+        AlarmPage: {
+            /** Items */
+            items: components["schemas"]["AlarmBody"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * AlarmState
+         * @description What the last evaluation said; the words are Aodh's.
+         * @enum {string}
+         */
+        AlarmState: "ok" | "alarm" | "insufficient data";
+        /**
+         * AssignmentAnswer
+         * @description The plan that an account is on from an instant on.
+         */
+        AssignmentAnswer: {
+            /**
+             * Plan Id
+             * Format: uuid
+             */
+            plan_id: string;
+            /**
+             * Effective From
+             * Format: date-time
+             */
+            effective_from: string;
+        };
+        /**
+         * AssignmentRequest
+         * @description A plan to put an account on.
+         */
+        AssignmentRequest: {
+            /**
+             * Plan Id
+             * Format: uuid
+             */
+            plan_id: string;
+            /**
+             * Effective From
+             * Format: date-time
+             */
+            effective_from: string;
+            /**
+             * Reason
+             * @default asked by the API
+             */
+            reason: string;
+        };
+        /**
+         * AttemptBody
+         * @description One attempt; without an outcome it is under way.
+         */
+        AttemptBody: {
+            /** Attempt */
+            attempt: number;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Finished At */
+            finished_at: string | null;
+            /** Outcome */
+            outcome: ("delivered" | "rejected" | "unreachable" | "refused" | "abandoned") | null;
+            /** Status Code */
+            status_code: number | null;
+            /** Latency Ms */
+            latency_ms: number | null;
+            /** Answer */
+            answer: string | null;
+            /** Error */
+            error: string | null;
+        };
+        /**
+         * ComparisonOperator
+         * @description How a point is compared with the threshold: `point gt threshold` is a breach.
+         * @enum {string}
+         */
+        ComparisonOperator: "lt" | "le" | "eq" | "ne" | "ge" | "gt";
+        /**
+         * CostAnswer
+         * @description What the running month has cost so far: what a draft made now would say, and the exact figures behind it.
+         */
+        CostAnswer: {
+            /** Project Id */
+            project_id: string;
+            /** Currency */
+            currency: string;
+            period: components["schemas"]["Period"];
+            /**
+             * Rated Until
+             * Format: date-time
+             */
+            rated_until: string;
+            /** Subtotal */
+            subtotal: string;
+            /** Tax Total */
+            tax_total: string;
+            /** Total */
+            total: string;
+            /** Subtotal Unrounded */
+            subtotal_unrounded: string;
+            /** Total Unrounded */
+            total_unrounded: string;
+            /** Lines */
+            lines: components["schemas"]["CostLine"][];
+            /** Taxes */
+            taxes: components["schemas"]["TaxLine"][];
+            /** Unbilled */
+            unbilled: components["schemas"]["UnbilledUsage"][];
+            /** Forecast */
+            forecast: string | null;
+            /** Forecast Method */
+            forecast_method: string | null;
+        };
+        /**
+         * CostLine
+         * @description A line: `amount` is its share of the rounded subtotal, `amount_unrounded` what it is exactly.
+         */
+        CostLine: {
+            /** Number */
+            number: number;
+            /** Description */
+            description: string;
+            /** Meter */
+            meter: string;
+            /**
+             * Resource Id
+             * Format: uuid
+             */
+            resource_id: string;
+            /** Resource Name */
+            resource_name: string;
+            /** State */
+            state: string;
+            /** Flavor Name */
+            flavor_name: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Quantity */
+            quantity: string;
+            /** Unit */
+            unit: string;
+            /** Unit Price */
+            unit_price: string;
+            /** Base Quantity */
+            base_quantity: string;
+            /** Base Unit */
+            base_unit: string;
+            /** Base Units Per Unit */
+            base_units_per_unit: string;
+            /** Amount Unrounded */
+            amount_unrounded: string;
+            /** Amount */
+            amount: string;
+            /** Rounding */
+            rounding: string;
+            /** Tax Rate */
+            tax_rate: string;
+            /**
+             * Price Version Id
+             * Format: uuid
+             */
+            price_version_id: string;
+            /** Price Version Number */
+            price_version_number: number;
+            /** Charge Count */
+            charge_count: number;
+            /** Usage Digest */
+            usage_digest: string;
+        };
+        /**
+         * CounterAnswer
+         * @description A counter's hours, and its samples from an instant on.
+         */
+        CounterAnswer: {
+            /** Hours */
+            hours: components["schemas"]["HourAnswer"][];
+            /** Samples */
+            samples: components["schemas"]["SampleAnswer"][];
+            /** Next From */
+            next_from: string | null;
+        };
+        /**
+         * CounterPriceRequest
+         * @description What a counter counts.
+         */
+        CounterPriceRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "counter";
+            /** Meter */
+            meter: string;
+            /** Base Unit */
+            base_unit: string;
+            /** Unit */
+            unit: string;
+            /** Per */
+            per: number | string;
+            /** Price */
+            price: number | string;
+        };
+        /**
+         * DecisionKind
+         * @description What an activity records: a new size, a refusal, a member put in the place of a lost one, a launch that failed, the circuit.
+         * @enum {string}
+         */
+        DecisionKind: "resize" | "refusal" | "replacement" | "launch_failure";
+        /**
+         * DeliveryBody
+         * @description A message to one URL; `webhook_id` is the same in every attempt.
+         */
+        DeliveryBody: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Webhook Id */
+            webhook_id: string;
+            /** Alarm Id */
+            alarm_id: string | null;
+            /**
+             * Event Id
+             * Format: uuid
+             */
+            event_id: string;
+            /** Url */
+            url: string;
+            /** Body */
+            body: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "pending" | "delivered" | "failed";
+            /** Next Attempt At */
+            next_attempt_at: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Finished At */
+            finished_at: string | null;
+            /** Attempts */
+            attempts: components["schemas"]["AttemptBody"][];
+        };
+        /**
+         * DeliveryPage
+         * @description A page of deliveries.
+         */
+        DeliveryPage: {
+            /** Items */
+            items: components["schemas"]["DeliveryBody"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * DiskPriceRequest
+         * @description Disk space by the GiB-month.
+         */
+        DiskPriceRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "disk";
+            /** Per Gib Month */
+            per_gib_month: number | string;
+        };
+        /**
+         * EventAnswer
+         * @description A step in an invoice's life.
+         */
+        EventAnswer: {
+            /** Kind */
+            kind: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Actor */
+            actor: string;
+            /** Reason */
+            reason: string;
+            /** Request Id */
+            request_id: string;
+        };
+        /**
+         * ExplanationAnswer
+         * @description Why a line is what it is; `holds` tells that the usage read again is the usage charged.
+         */
+        ExplanationAnswer: {
+            /**
+             * Invoice Id
+             * Format: uuid
+             */
+            invoice_id: string;
+            /** Snapshot */
+            snapshot: string;
+            line: components["schemas"]["CostLine"];
+            /** Formula */
+            formula: string;
+            /** Rounding Place */
+            rounding_place: string;
+            price_version: components["schemas"]["PriceVersionAnswer"];
+            /** Segments */
+            segments: components["schemas"]["SegmentAnswer"][];
+            counter: components["schemas"]["CounterAnswer"] | null;
+            /** Holds */
+            holds: boolean;
+        };
+        /**
+         * FinalizeRequest
+         * @description Why a draft is made final.
+         */
+        FinalizeRequest: {
+            /**
+             * Reason
+             * @default asked by the API
+             */
+            reason: string;
+        };
+        /**
+         * FlavorPriceRequest
+         * @description A flavor by the second.
+         */
+        FlavorPriceRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "flavor";
+            /** Flavor */
+            flavor: string;
+            /** Per Hour */
+            per_hour: number | string;
+            /**
+             * States
+             * @default []
+             */
+            states: components["schemas"]["StatePriceRequest"][];
+        };
+        /**
+         * GroupBody
+         * @description A group with its members; its instances carry its id in their metadata as metering.server_group.
+         */
+        GroupBody: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** State */
+            state: string;
+            /** Size Min */
+            size_min: number;
+            /** Size Max */
+            size_max: number;
+            /** Size Desired */
+            size_desired: number;
+            /** Size Current */
+            size_current: number;
+            /** Cooldown S */
+            cooldown_s: number;
+            /** Cooldown Until */
+            cooldown_until: string | null;
+            /** Victim Order */
+            victim_order: string;
+            launch: components["schemas"]["LaunchBody"];
+            /** Failures */
+            failures: number;
+            /** Retry At */
+            retry_at: string | null;
+            /** Members */
+            members: components["schemas"]["MemberBody"][];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+        };
+        /**
+         * GroupChange
+         * @description What is to change about a group; what is left out stays. A new bound moves the desired size inside it.
+         */
+        GroupChange: {
+            /** Name */
+            name?: string | null;
+            launch?: components["schemas"]["LaunchBody"] | null;
+            /** Size Min */
+            size_min?: number | null;
+            /** Size Max */
+            size_max?: number | null;
+            /** Size Desired */
+            size_desired?: number | null;
+            /** Cooldown S */
+            cooldown_s?: number | null;
+            victim_order?: components["schemas"]["VictimOrder"] | null;
+        };
+        /**
+         * GroupPage
+         * @description A page of groups.
+         */
+        GroupPage: {
+            /** Items */
+            items: components["schemas"]["GroupBody"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * HourAnswer
+         * @description An hour of a counter.
+         */
+        HourAnswer: {
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /** Increase */
+            increase: string;
+            /** Sample Count */
+            sample_count: number;
+        };
+        /**
+         * InvoiceAnswer
+         * @description An invoice with everything on it.
+         */
+        InvoiceAnswer: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Project Id */
+            project_id: string;
+            /** Kind */
+            kind: string;
+            /** Version */
+            version: number;
+            /** Revision */
+            revision: number;
+            /** Status */
+            status: string;
+            /** Number */
+            number: string | null;
+            period: components["schemas"]["Period"];
+            /**
+             * Rated Until
+             * Format: date-time
+             */
+            rated_until: string;
+            /** Currency */
+            currency: string;
+            /** Rounding */
+            rounding: string;
+            /** Issuer Name */
+            issuer_name: string;
+            /** Subtotal */
+            subtotal: string;
+            /** Tax Total */
+            tax_total: string;
+            /** Total */
+            total: string;
+            /** Digest */
+            digest: string;
+            /** Snapshot */
+            snapshot: string;
+            /** Chain Digest */
+            chain_digest: string | null;
+            /** Previous Chain */
+            previous_chain: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Finalized At */
+            finalized_at: string | null;
+            /** Lines */
+            lines: components["schemas"]["CostLine"][];
+            /** Taxes */
+            taxes: components["schemas"]["TaxLine"][];
+            /** Events */
+            events: components["schemas"]["EventAnswer"][];
+        };
+        /**
+         * InvoiceHead
+         * @description An invoice without its lines.
+         */
+        InvoiceHead: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Project Id */
+            project_id: string;
+            /** Kind */
+            kind: string;
+            /** Version */
+            version: number;
+            /** Revision */
+            revision: number;
+            /** Status */
+            status: string;
+            /** Number */
+            number: string | null;
+            period: components["schemas"]["Period"];
+            /**
+             * Rated Until
+             * Format: date-time
+             */
+            rated_until: string;
+            /** Currency */
+            currency: string;
+            /** Rounding */
+            rounding: string;
+            /** Issuer Name */
+            issuer_name: string;
+            /** Subtotal */
+            subtotal: string;
+            /** Tax Total */
+            tax_total: string;
+            /** Total */
+            total: string;
+            /** Digest */
+            digest: string;
+            /** Snapshot */
+            snapshot: string;
+            /** Chain Digest */
+            chain_digest: string | null;
+            /** Previous Chain */
+            previous_chain: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Finalized At */
+            finalized_at: string | null;
+        };
+        /**
+         * InvoiceList
+         * @description A page of invoices.
+         */
+        InvoiceList: {
+            /** Items */
+            items: components["schemas"]["InvoiceHead"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * InvoiceRequest
+         * @description A period to draft; without a project, the caller's own.
+         */
+        InvoiceRequest: {
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Project Id */
+            project_id?: string | null;
+            /**
+             * Reason
+             * @default asked by the API
+             */
+            reason: string;
+        };
+        /**
+         * LaunchBody
+         * @description What each member is launched from; user_data is plain text.
+         */
+        LaunchBody: {
+            /**
+             * Image Id
+             * Format: uuid
+             */
+            image_id: string;
+            /** Flavor Id */
+            flavor_id: string;
+            /** Network Ids */
+            network_ids?: string[];
+            /** User Data */
+            user_data?: string | null;
+            /** Metadata */
+            metadata?: {
+                [key: string]: string;
+            };
+            /** Security Groups */
+            security_groups?: string[];
+            /** Key Name */
+            key_name?: string | null;
+            /** Availability Zone */
+            availability_zone?: string | null;
+        };
+        /**
+         * MemberBody
+         * @description An instance of the group, and how it is as far as scaling minds.
+         */
+        MemberBody: {
+            /**
+             * Instance Id
+             * Format: uuid
+             */
+            instance_id: string;
+            /** Condition */
+            condition: string;
+            /**
+             * Joined At
+             * Format: date-time
+             */
+            joined_at: string;
+            /** Fault */
+            fault: string | null;
+        };
+        /**
+         * NamedRef
+         * @description An id with its name.
+         */
+        NamedRef: {
+            /** Id */
+            id: string;
+            /** Name */
             name: string;
         };
+        /**
+         * NewAlarm
+         * @description An alarm on the CPU percent of all instances of a scaling group, or of one instance.
+         */
+        NewAlarm: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /** Group Id */
+            group_id?: string | null;
+            /** Instance Id */
+            instance_id?: string | null;
+            /**
+             * Threshold
+             * @description percent of the vCPUs, 0 to 100
+             */
+            threshold: number;
+            /** @default gt */
+            comparison_operator: components["schemas"]["ComparisonOperator"];
+            /**
+             * Granularity S
+             * @default 60
+             */
+            granularity_s: number;
+            /**
+             * Evaluation Periods
+             * @default 1
+             */
+            evaluation_periods: number;
+            /** Evaluation Interval S */
+            evaluation_interval_s?: number | null;
+            /** @default low */
+            severity: components["schemas"]["Severity"];
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /** Ok Actions */
+            ok_actions?: string[];
+            /** Alarm Actions */
+            alarm_actions?: string[];
+            /** Insufficient Data Actions */
+            insufficient_data_actions?: string[];
+            /**
+             * Repeat Actions
+             * @default false
+             */
+            repeat_actions: boolean;
+        };
+        /**
+         * NewGroup
+         * @description A group to be made; without a desired size it begins at its smallest.
+         */
+        NewGroup: {
+            /** Name */
+            name: string;
+            launch: components["schemas"]["LaunchBody"];
+            /** Size Min */
+            size_min: number;
+            /** Size Max */
+            size_max: number;
+            /** Size Desired */
+            size_desired?: number | null;
+            /**
+             * Cooldown S
+             * @default 0
+             */
+            cooldown_s: number;
+            /** @default newest */
+            victim_order: components["schemas"]["VictimOrder"];
+        };
+        /**
+         * NewPolicy
+         * @description A policy to be made; an alarm executes it by the action scaling:<its id>.
+         */
+        NewPolicy: {
+            /** Name */
+            name: string;
+            /** @default change_in_capacity */
+            adjustment_type: components["schemas"]["AdjustmentType"];
+            /** Adjustment */
+            adjustment: number;
+            /** Min Adjustment Step */
+            min_adjustment_step?: number | null;
+            /** Cooldown S */
+            cooldown_s?: number | null;
+        };
+        /**
+         * Period
+         * @description A half-open period in UTC, and the zone in which its days begin.
+         */
+        Period: {
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Time Zone */
+            time_zone: string;
+        };
+        /**
+         * PolicyBody
+         * @description A policy, and the action that makes an alarm execute it.
+         */
+        PolicyBody: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Group Id
+             * Format: uuid
+             */
+            group_id: string;
+            /** Name */
+            name: string;
+            /** Adjustment Type */
+            adjustment_type: string;
+            /** Adjustment */
+            adjustment: number;
+            /** Min Adjustment Step */
+            min_adjustment_step: number | null;
+            /** Cooldown S */
+            cooldown_s: number | null;
+            /** Cooldown Until */
+            cooldown_until: string | null;
+            /** Action */
+            action: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
+         * PolicyPage
+         * @description All policies of a group.
+         */
+        PolicyPage: {
+            /** Items */
+            items: components["schemas"]["PolicyBody"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * PricePlanAnswer
+         * @description A price plan.
+         */
+        PricePlanAnswer: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** Currency */
+            currency: string;
+            /** Is Default */
+            is_default: boolean;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
+         * PricePlanList
+         * @description A page of price plans.
+         */
+        PricePlanList: {
+            /** Items */
+            items: components["schemas"]["PricePlanAnswer"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * PricePlanRequest
+         * @description A plan to make.
+         */
+        PricePlanRequest: {
+            /** Name */
+            name: string;
+            /** Currency */
+            currency: string;
+            /**
+             * Reason
+             * @default asked by the API
+             */
+            reason: string;
+        };
+        /**
+         * PricePlanWithVersions
+         * @description A price plan and all its prices.
+         */
+        PricePlanWithVersions: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** Currency */
+            currency: string;
+            /** Is Default */
+            is_default: boolean;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Versions */
+            versions: components["schemas"]["PriceVersionAnswer"][];
+        };
+        /**
+         * PriceVersionAnswer
+         * @description Prices from an instant on, as they are written on invoices.
+         */
+        PriceVersionAnswer: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Plan Id
+             * Format: uuid
+             */
+            plan_id: string;
+            /** Number */
+            number: number;
+            /**
+             * Effective From
+             * Format: date-time
+             */
+            effective_from: string;
+            /** Prices */
+            prices: {
+                [key: string]: unknown;
+            }[];
+        };
+        /**
+         * PriceVersionRequest
+         * @description Prices to take effect.
+         */
+        PriceVersionRequest: {
+            /**
+             * Effective From
+             * Format: date-time
+             */
+            effective_from: string;
+            /** Prices */
+            prices: (components["schemas"]["FlavorPriceRequest"] | components["schemas"]["SizePriceRequest"] | components["schemas"]["DiskPriceRequest"] | components["schemas"]["CounterPriceRequest"])[];
+            /**
+             * Reason
+             * @default asked by the API
+             */
+            reason: string;
+        };
+        /**
+         * ProjectCostItem
+         * @description What a project's usage costs before tax, unrounded.
+         */
+        ProjectCostItem: {
+            /** Project Id */
+            project_id: string;
+            /** Currency */
+            currency: string;
+            /** Amount */
+            amount: string;
+        };
+        /**
+         * RoundingMode
+         * @description How an invoice rounds: the issuer's choice, stated on the invoice.
+         * @enum {string}
+         */
+        RoundingMode: "floor" | "half_up" | "ceiling";
+        /**
+         * SampleAnswer
+         * @description A raw reading and by how much it raised the usage; written_xid is the transaction that wrote it.
+         */
+        SampleAnswer: {
+            /**
+             * Observed At
+             * Format: date-time
+             */
+            observed_at: string;
+            /** Boot Epoch */
+            boot_epoch: string;
+            /** Value */
+            value: string;
+            /** Increase */
+            increase: string;
+            /** Previous Observed At */
+            previous_observed_at: string | null;
+            /** Written Xid */
+            written_xid: string;
+        };
+        /**
+         * SecretBody
+         * @description What verifies our signatures (Standard Webhooks); the old secret signs too until then.
+         */
+        SecretBody: {
+            /** Secret */
+            secret: string;
+            /** Previous Secret */
+            previous_secret: string | null;
+            /** Previous Until */
+            previous_until: string | null;
+        };
+        /**
+         * SegmentAnswer
+         * @description A stretch between two lifecycle events.
+         */
+        SegmentAnswer: {
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Quantity */
+            quantity: string;
+            /** Base Unit */
+            base_unit: string;
+            /** Opened By Event */
+            opened_by_event: string;
+            /** Closed By Event */
+            closed_by_event: string | null;
+        };
+        /**
+         * Session
+         * @description Who is signed in; `csrf_token` goes into the X-CSRF-Token header of every unsafe request, and is empty without a cookie.
+         */
         Session: {
             user: components["schemas"]["NamedRef"];
             project: components["schemas"]["NamedRef"] | null;
+            /** Roles */
             roles: string[];
+            /** Csrf Token */
             csrf_token: string;
         };
-        FlavorRef: {
-            id: string;
-            name: string;
-            vcpus: number;
-            ram_mib: number;
-            disk_gib: number;
+        /**
+         * SessionRequest
+         * @description Who signs in, and for which project (by name, in the default domain); without one, the user's default project.
+         */
+        SessionRequest: {
+            /** Username */
+            username: string;
+            /** Password */
+            password: string;
+            /** Project */
+            project?: string | null;
         };
+        /**
+         * Severity
+         * @description How much it matters, for the reader; it changes nothing in the evaluation.
+         * @enum {string}
+         */
+        Severity: "low" | "moderate" | "critical";
+        /**
+         * SizePriceRequest
+         * @description Every other flavor by its vCPUs and memory.
+         */
+        SizePriceRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "size";
+            /** Per Vcpu Hour */
+            per_vcpu_hour: number | string;
+            /** Per Ram Gib Hour */
+            per_ram_gib_hour: number | string;
+            /**
+             * States
+             * @default []
+             */
+            states: components["schemas"]["StatePriceRequest"][];
+        };
+        /**
+         * StatePriceRequest
+         * @description What a state other than active costs.
+         */
+        StatePriceRequest: {
+            /** State */
+            state: string;
+            /** Factor */
+            factor?: number | string | null;
+            /** Per Hour */
+            per_hour?: number | string | null;
+        };
+        /**
+         * TaxLine
+         * @description The tax of one rate.
+         */
+        TaxLine: {
+            /** Tax Rate */
+            tax_rate: string;
+            /** Base */
+            base: string;
+            /** Tax */
+            tax: string;
+        };
+        /**
+         * TestEvent
+         * @description Where a test event goes.
+         */
+        TestEvent: {
+            /** Url */
+            url: string;
+        };
+        /**
+         * TransitionBody
+         * @description A change of an alarm's state, with the datapoints that decided it.
+         */
+        TransitionBody: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Previous */
+            previous: string;
+            /** Current */
+            current: string;
+            /** Reason */
+            reason: string;
+            /** Reason Data */
+            reason_data: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * TransitionPage
+         * @description A page of changes.
+         */
+        TransitionPage: {
+            /** Items */
+            items: components["schemas"]["TransitionBody"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * UnbilledUsage
+         * @description Usage that no price covers, and why.
+         */
+        UnbilledUsage: {
+            /** Meter */
+            meter: string;
+            /**
+             * Resource Id
+             * Format: uuid
+             */
+            resource_id: string;
+            /** Resource Name */
+            resource_name: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Base Quantity */
+            base_quantity: string;
+            /** Base Unit */
+            base_unit: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * UsageAnswer
+         * @description Usage by project and resource, and the sums by project.
+         */
+        UsageAnswer: {
+            /** Start */
+            start: string;
+            /** End */
+            end: string;
+            /** Items */
+            items: components["schemas"]["UsageItem"][];
+            /** Projects */
+            projects: components["schemas"]["ProjectCostItem"][];
+        };
+        /**
+         * UsageItem
+         * @description What one resource used of one meter, and its cost before tax.
+         */
+        UsageItem: {
+            /** Project Id */
+            project_id: string;
+            /** Resource Id */
+            resource_id: string;
+            /** Resource Name */
+            resource_name: string;
+            /** Meter */
+            meter: string;
+            /** Flavor Name */
+            flavor_name: string;
+            /** State */
+            state: string;
+            /** Quantity */
+            quantity: string;
+            /** Unit */
+            unit: string;
+            /** Amount */
+            amount: string;
+            /** Currency */
+            currency: string;
+            /** Unbilled Reason */
+            unbilled_reason: string;
+        };
+        /**
+         * VerificationAnswer
+         * @description Whether an invoice computed again is the same.
+         */
+        VerificationAnswer: {
+            /**
+             * Invoice Id
+             * Format: uuid
+             */
+            invoice_id: string;
+            /** Digest */
+            digest: string;
+            /** Digest Found */
+            digest_found: string;
+            /** Chain Holds */
+            chain_holds: boolean;
+            /** Holds */
+            holds: boolean;
+        };
+        /**
+         * VictimOrder
+         * @description Which members leave first when a group shrinks.
+         * @enum {string}
+         */
+        VictimOrder: "newest" | "oldest";
         Instance: {
             /** Format: uuid */
             id: string;
@@ -178,6 +2125,13 @@ export interface components {
             items: components["schemas"]["Instance"][];
             next: string | null;
         };
+        FlavorRef: {
+            id: string;
+            name: string;
+            vcpus: number;
+            ram_mib: number;
+            disk_gib: number;
+        };
         CpuSeries: {
             /** Format: uuid */
             resource_id: string;
@@ -196,91 +2150,6 @@ export interface components {
                 number | null
             ][];
         };
-        Alarm: {
-            /** Format: uuid */
-            id: string;
-            name: string;
-            /** @enum {string} */
-            state: "ok" | "alarm" | "insufficient data";
-            state_reason: string;
-            state_at: string | null;
-            severity: string;
-            threshold: number | null;
-            comparison_operator: string | null;
-            granularity_s: number | null;
-            evaluation_periods: number | null;
-            enabled: boolean;
-            last_value: number | null;
-        };
-        AlarmPage: {
-            items: components["schemas"]["Alarm"][];
-            next: string | null;
-        };
-        AlarmTransition: {
-            /** Format: uuid */
-            id: string;
-            /** Format: date-time */
-            at: string;
-            previous: string;
-            current: string;
-            reason: string;
-        };
-        AlarmTransitionPage: {
-            items: components["schemas"]["AlarmTransition"][];
-            next: string | null;
-        };
-        ScalingGroup: {
-            /** Format: uuid */
-            id: string;
-            name: string;
-            size_min: number;
-            size_max: number;
-            size_desired: number;
-            size_current: number;
-            cooldown_s: number;
-            cooldown_until: string | null;
-        };
-        ScalingGroupPage: {
-            items: components["schemas"]["ScalingGroup"][];
-            next: string | null;
-        };
-        ScalingActivity: {
-            /** Format: uuid */
-            id: string;
-            /** Format: date-time */
-            at: string;
-            /** @enum {string} */
-            decision: "resize" | "refusal";
-            reason: string;
-            size_before: number;
-            size_after: number;
-            policy_id: string | null;
-            alarm_id: string | null;
-        };
-        ScalingActivityPage: {
-            items: components["schemas"]["ScalingActivity"][];
-            next: string | null;
-        };
-        CostLine: {
-            description: string;
-            meter: string;
-            quantity: string;
-            unit: string;
-            unit_price: string;
-            amount: string;
-        };
-        Cost: {
-            currency: string;
-            period: {
-                /** Format: date-time */
-                start: string;
-                /** Format: date-time */
-                end: string;
-            };
-            total: string;
-            lines: components["schemas"]["CostLine"][];
-            forecast?: string | null;
-        };
         Problem: {
             type?: string;
             title: string;
@@ -296,7 +2165,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    get_session: {
+    show_session: {
         parameters: {
             query?: never;
             header?: never;
@@ -305,7 +2174,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description OK */
+            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -314,13 +2183,26 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description Problem */
+            /** @description What went wrong (RFC 9457) */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
                 };
             };
         };
@@ -338,7 +2220,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description OK */
+            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -347,13 +2229,26 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description Problem */
+            /** @description What went wrong (RFC 9457) */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
                 };
             };
         };
@@ -367,12 +2262,1893 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Signed out */
+            /** @description Successful Response */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    open_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_cost: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CostAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_account: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    set_account: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    assign_plan: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AssignmentRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssignmentAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_price_plans: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricePlanList"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    create_price_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PricePlanRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricePlanAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_price_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricePlanWithVersions"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    add_price_version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PriceVersionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceVersionAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_invoices: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+                all_projects?: boolean;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceList"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    draft_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvoiceRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceHead"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_invoice: {
+        parameters: {
+            query?: {
+                format?: ("json" | "csv") | null;
+            };
+            header?: never;
+            path: {
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_invoice_document: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    finalize_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["FinalizeRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceHead"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    verify_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    explain_line: {
+        parameters: {
+            query?: {
+                samples_from?: string | null;
+                samples_limit?: number;
+            };
+            header?: never;
+            path: {
+                invoice_id: string;
+                line_number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplanationAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_usage: {
+        parameters: {
+            query: {
+                start: string;
+                end: string;
+                project_id?: string[] | null;
+                format?: ("json" | "csv") | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_alarms: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["AlarmState"] | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmPage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    create_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlarm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alarm_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    delete_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alarm_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    update_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alarm_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_alarm_history: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                alarm_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransitionPage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_scaling_groups: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupPage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    create_scaling_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGroup"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_scaling_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    delete_scaling_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    update_scaling_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_scaling_policies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyPage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    create_scaling_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPolicy"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_scaling_activities: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityPage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_scaling_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                policy_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    update_scaling_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                policy_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPolicy"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    delete_scaling_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                policy_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    execute_scaling_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                policy_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_deliveries: {
+        parameters: {
+            query?: {
+                alarm_id?: string | null;
+                state?: ("pending" | "delivered" | "failed") | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryPage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    send_test_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestEvent"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_signing_secret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    rotate_signing_secret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_delivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    redeliver: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
             };
         };
     };
@@ -430,167 +4206,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CpuPercent"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_alarms: {
-        parameters: {
-            query?: {
-                limit?: number;
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AlarmPage"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_alarm_history: {
-        parameters: {
-            query?: {
-                limit?: number;
-                cursor?: string;
-            };
-            header?: never;
-            path: {
-                alarm_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AlarmTransitionPage"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_scaling_groups: {
-        parameters: {
-            query?: {
-                limit?: number;
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ScalingGroupPage"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_scaling_activities: {
-        parameters: {
-            query?: {
-                limit?: number;
-                cursor?: string;
-            };
-            header?: never;
-            path: {
-                group_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ScalingActivityPage"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_cost: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Cost"];
                 };
             };
             /** @description Problem */

@@ -18,7 +18,8 @@ export interface OverlayColours {
   surface: string;
 }
 
-const LABEL_GAP = 8;
+const LABEL_GAP = 10;
+const TAG_HEIGHT = 17;
 
 function labelFont(ratio: number, family: string): string {
   return `500 ${Math.round(11 * ratio)}px ${family}`;
@@ -30,8 +31,20 @@ function inPlot(u: uPlot, draw: (context: CanvasRenderingContext2D, ratio: numbe
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
+  ctx.textAlign = "left";
   draw(ctx, devicePixelRatio);
   ctx.restore();
+}
+
+/** Behind the lines: the zone above each threshold. */
+export function drawZones(u: uPlot, thresholds: readonly Threshold[], colours: OverlayColours): void {
+  inPlot(u, (context) => {
+    context.globalAlpha = 0.06;
+    context.fillStyle = colours.threshold;
+    for (const { value } of thresholds) {
+      context.fillRect(u.bbox.left, u.bbox.top, u.bbox.width, u.valToPos(value, "y", true) - u.bbox.top);
+    }
+  });
 }
 
 export function drawThresholds(
@@ -42,13 +55,9 @@ export function drawThresholds(
 ): void {
   inPlot(u, (context, ratio) => {
     context.font = labelFont(ratio, family);
-    context.textBaseline = "bottom";
+    context.textBaseline = "middle";
     for (const { value, label } of thresholds) {
       const y = Math.round(u.valToPos(value, "y", true));
-      context.globalAlpha = 0.06;
-      context.fillStyle = colours.threshold;
-      context.fillRect(u.bbox.left, u.bbox.top, u.bbox.width, y - u.bbox.top);
-      context.globalAlpha = 1;
       context.strokeStyle = colours.threshold;
       context.lineWidth = 1.5 * ratio;
       context.setLineDash([6 * ratio, 4 * ratio]);
@@ -56,7 +65,11 @@ export function drawThresholds(
       context.moveTo(u.bbox.left, y);
       context.lineTo(u.bbox.left + u.bbox.width, y);
       context.stroke();
-      context.fillText(label, u.bbox.left + 6 * ratio, y - 3 * ratio);
+      const width = context.measureText(label).width + LABEL_GAP * ratio;
+      const height = TAG_HEIGHT * ratio;
+      context.lineWidth = ratio;
+      const box = { left: u.bbox.left + 6 * ratio, bottom: y + height / 2, width, height };
+      drawTag(context, box, label, colours.threshold, colours.surface, ratio);
     }
   });
 }
@@ -79,13 +92,9 @@ export function drawMarkers(u: uPlot, markers: readonly Marker[], colours: Overl
       const left = Math.min(x - width / 2, u.bbox.left + u.bbox.width - width);
       if (left < free) continue;
       free = left + width + LABEL_GAP * ratio;
-      drawTag(
-        context,
-        { left, bottom: u.bbox.top + u.bbox.height - 4 * ratio, width, height: 17 * ratio },
-        label,
-        colours,
-        ratio,
-      );
+      const bottom = u.bbox.top + u.bbox.height - 4 * ratio;
+      const box = { left, bottom, width, height: TAG_HEIGHT * ratio };
+      drawTag(context, box, label, colours.marker, colours.surface, ratio);
     }
   });
 }
@@ -94,15 +103,16 @@ function drawTag(
   context: CanvasRenderingContext2D,
   box: { left: number; bottom: number; width: number; height: number },
   label: string,
-  colours: OverlayColours,
+  ink: string,
+  surface: string,
   ratio: number,
 ): void {
   context.setLineDash([]);
-  context.fillStyle = colours.surface;
+  context.fillStyle = surface;
   context.beginPath();
   context.roundRect(box.left, box.bottom - box.height, box.width, box.height, 4 * ratio);
   context.fill();
   context.stroke();
-  context.fillStyle = colours.marker;
+  context.fillStyle = ink;
   context.fillText(label, box.left + (LABEL_GAP / 2) * ratio, box.bottom - box.height / 2);
 }

@@ -5,7 +5,7 @@ import "uplot/dist/uPlot.min.css";
 import { useFormat } from "../i18n/use-format";
 import { useShownTheme } from "../theme/theme";
 import type { ChartFrame } from "./align";
-import { drawMarkers, drawThresholds, type Marker, type Threshold } from "./overlay";
+import { drawMarkers, drawThresholds, drawZones, type Marker, type Threshold } from "./overlay";
 import { lineStyle, resolveColour } from "./palette";
 import styles from "./time-chart.module.css";
 
@@ -104,12 +104,15 @@ function plotOptions(
         space: 72,
         values: (_u, splits) => splits.map((s) => look.time(new Date(s * 1000), s % 60 !== 0)),
       },
-      { ...axis, size: 46, space: 44, values: (_u, splits) => splits.map(look.percent) },
+      { ...axis, size: 46, space: 44, values: (_u, splits) => splits.map((value) => look.percent(value)) },
     ],
     series: seriesOptions(element, live.current.frame, hidden),
     hooks: {
-      drawAxes: [(u) => drawThresholds(u, live.current.thresholds, colours, family)],
-      draw: [(u) => drawMarkers(u, live.current.markers, colours, family)],
+      drawAxes: [(u) => drawZones(u, live.current.thresholds, colours)],
+      draw: [
+        (u) => drawMarkers(u, live.current.markers, colours, family),
+        (u) => drawThresholds(u, live.current.thresholds, colours, family),
+      ],
       setCursor: [(u) => live.current.onCursor(u.cursor.idx ?? null)],
     },
   };

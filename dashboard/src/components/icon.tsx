@@ -12,6 +12,7 @@ const SHAPES = {
   out: <path d="M8 13V3m0 0L4 7m4-4 4 4" />,
   in: <path d="M8 3v10m0 0 4-4m-4 4L4 9" />,
   refuse: <path d="M3.8 3.8l8.4 8.4M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0Z" />,
+  replace: <path d="M12.5 5.5A5 5 0 0 0 3.6 6M3.5 10.5a5 5 0 0 0 8.9-.5M12.8 2.6v3h-3M3.2 13.4v-3h3" />,
   keep: <path d="M3 6h10M3 10h10" />,
   copy: (
     <>

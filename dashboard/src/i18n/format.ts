@@ -1,6 +1,8 @@
 /** Numbers, money, times and durations as the reader's language writes them. Pure: locale and clock are arguments. */
 import { decimalText, fractionDigitsFor, isZero, parseDecimal } from "./decimal";
 
+/** A month of 31 days, and a change of clocks. */
+const MONTH_MS_MAX = 32 * 86_400_000;
 const FRACTION_DIGITS_MAX = 20;
 /** An amount that is still running shows at least this many significant digits, so that the first yen is seen to grow. */
 const AMOUNT_DIGITS = 3;
@@ -12,18 +14,36 @@ function currencyDigits(currency: string): number {
   return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits ?? 2;
 }
 
+interface Digits {
+  minimumFractionDigits: number;
+  maximumFractionDigits: number;
+}
+
+function money(text: string, currency: string, locale: string, digits: Digits): string {
+  const options = { style: "currency", currency, currencyDisplay: "narrowSymbol", ...digits } as const;
+  // Japanese data writes a full-width yen sign, which breaks the line's rhythm beside half-width digits.
+  return new Intl.NumberFormat(locale, options).format(exact(text)).replace("￥", "¥");
+}
+
 /** An amount for reading: the currency's own digits, more only while it is small. */
 export function formatAmount(text: string, currency: string, locale: string): string {
   const value = parseDecimal(text);
   if (!value) return text;
   const minor = currencyDigits(currency);
   const digits = Math.min(FRACTION_DIGITS_MAX, Math.max(minor, fractionDigitsFor(value, AMOUNT_DIGITS)));
-  return new Intl.NumberFormat(locale, {
-    style: "currency",
-    currency,
+  return money(decimalText(value), currency, locale, {
     minimumFractionDigits: isZero(value) ? minor : Math.min(digits, minor),
     maximumFractionDigits: digits,
-  }).format(exact(decimalText(value)));
+  });
+}
+
+/** Whole units from which on a running figure is shown as the API rounded it; below, what it is exactly says more. */
+const ROUNDED_FROM_DIGITS = 3;
+
+/** A figure that still runs: as the draft would round it, or exactly while that would hide it. */
+export function formatRunning(rounded: string, unrounded: string, currency: string, locale: string): string {
+  const isBig = (parseDecimal(rounded)?.whole.length ?? 0) >= ROUNDED_FROM_DIGITS;
+  return formatAmount(isBig ? rounded : unrounded, currency, locale);
 }
 
 /** A price with every digit it has: what is multiplied must be what is read. */
@@ -32,12 +52,10 @@ export function formatPrice(text: string, currency: string, locale: string): str
   if (!value) return text;
   const significant = value.fraction.replace(/0+$/, "").length;
   const minor = currencyDigits(currency);
-  return new Intl.NumberFormat(locale, {
-    style: "currency",
-    currency,
+  return money(decimalText(value), currency, locale, {
     minimumFractionDigits: significant > 0 ? minor : 0,
     maximumFractionDigits: Math.min(FRACTION_DIGITS_MAX, Math.max(minor, significant)),
-  }).format(exact(decimalText(value)));
+  });
 }
 
 /** A quantity, to three digits after the point, or three significant ones below one. */
@@ -84,14 +102,14 @@ export function formatDateTime(at: Date, locale: string): string {
   return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "long", hourCycle: "h23" }).format(at);
 }
 
-/** The days of a half-open period; a whole month is called by its name. */
-export function formatPeriod(start: Date, end: Date, locale: string, timeZone = "UTC"): string {
-  const last = new Date(end.getTime() - 1);
-  const day = new Intl.DateTimeFormat(locale, { year: "numeric", month: "short", day: "numeric", timeZone });
+/** The days of a half-open period in the zone in which its days begin; a whole month is called by its name. */
+export function formatPeriod(start: Date, end: Date, locale: string, timeZone: string): string {
+  const dayOfMonth = new Intl.DateTimeFormat("en", { day: "numeric", timeZone });
   const isMonth =
-    start.getUTCDate() === 1 && end.getUTCDate() === 1 && end.getTime() - start.getTime() <= 31 * 86_400_000;
+    [start, end].every((at) => dayOfMonth.format(at) === "1") && end.getTime() - start.getTime() < MONTH_MS_MAX;
   if (isMonth) return new Intl.DateTimeFormat(locale, { year: "numeric", month: "long", timeZone }).format(start);
-  return day.formatRange(start, last);
+  const day = new Intl.DateTimeFormat(locale, { year: "numeric", month: "short", day: "numeric", timeZone });
+  return day.formatRange(start, new Date(end.getTime() - 1));
 }
 
 const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [

@@ -11,6 +11,8 @@ export function useFormat() {
     return {
       locale,
       amount: (text: string, currency: string) => format.formatAmount(text, currency, locale),
+      running: (rounded: string, unrounded: string, currency: string) =>
+        format.formatRunning(rounded, unrounded, currency, locale),
       price: (text: string, currency: string) => format.formatPrice(text, currency, locale),
       quantity: (text: string) => format.formatQuantity(text, locale),
       number: (value: number, fractionDigits = 0) => format.formatNumber(value, locale, fractionDigits),
@@ -18,7 +20,8 @@ export function useFormat() {
       memory: (mib: number) => format.formatMemory(mib, locale),
       time: (at: Date, withSeconds = false) => format.formatTime(at, locale, withSeconds),
       dateTime: (at: Date) => format.formatDateTime(at, locale),
-      period: (start: Date, end: Date) => format.formatPeriod(start, end, locale),
+      period: ({ start, end, time_zone }: { start: string; end: string; time_zone: string }) =>
+        format.formatPeriod(new Date(start), new Date(end), locale, time_zone),
       ago: (at: Date, now: Date) => format.formatAgo(at, now, locale),
       duration: (seconds: number) => format.formatDuration(seconds, locale),
     };

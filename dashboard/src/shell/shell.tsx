@@ -1,11 +1,12 @@
 /** The frame around every page: where you are, who you are, whether it is live. */
 import { useQueryClient } from "@tanstack/react-query";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "wouter";
 import { POLL_INTERVAL_MS, signOut } from "../api/queries";
 import type { Session } from "../api/types";
 import { Button } from "../components/controls";
+import { useProblemText } from "../components/feedback";
 import { Mark } from "../components/icon";
 import { useLiveState } from "../live/use-live";
 import { LanguageSelect, ThemeSegments } from "./preferences";
@@ -24,9 +25,35 @@ function LiveMark() {
   );
 }
 
-export function Shell({ session, children }: { session: Session; children: ReactNode }) {
+function SignOut() {
   const { t } = useTranslation();
   const client = useQueryClient();
+  const problemText = useProblemText();
+  const [problem, setProblem] = useState("");
+  const leave = async () => {
+    setProblem("");
+    try {
+      await signOut(client);
+    } catch (error) {
+      setProblem(problemText(error));
+    }
+  };
+  return (
+    <>
+      {problem !== "" && (
+        <span className={styles.problem} role="alert">
+          {problem}
+        </span>
+      )}
+      <Button small onClick={() => void leave()}>
+        {t("bar.signOut")}
+      </Button>
+    </>
+  );
+}
+
+export function Shell({ session, children }: { session: Session; children: ReactNode }) {
+  const { t } = useTranslation();
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return (
     <>
@@ -49,9 +76,7 @@ export function Shell({ session, children }: { session: Session; children: React
           <span className={styles.user} title={t("bar.signedInAs", { user: session.user.name })}>
             {session.user.name}
           </span>
-          <Button small onClick={() => void signOut(client)}>
-            {t("bar.signOut")}
-          </Button>
+          <SignOut />
         </div>
       </header>
       <main id="content" className={styles.content} tabIndex={-1}>

@@ -2,20 +2,23 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { alarmHistoryQuery, alarmsQuery } from "../../api/queries";
+import { alarmHistoryQuery, alarmsQuery, instancesQuery } from "../../api/queries";
 import type { Alarm } from "../../api/types";
 import { Card } from "../../components/card";
 import { EmptyState, QueryView, Skeleton } from "../../components/feedback";
 import { StateMark } from "../../components/state";
 import { Ago } from "../../components/time";
+import { en } from "../../i18n/en";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
-import { alarmLook, byUrgency, openstackCommand } from "./model";
+import { alarmLook, byUrgency, isPercent, openstackCommand } from "./model";
 import styles from "./overview.module.css";
 
-const CREATE =
-  "alarm create --type gnocchi_aggregation_by_resources_threshold --name cpu-high --metric cpu --aggregation-method rate:mean " +
-  '--granularity 60 --comparison-operator gt --threshold 48000000000 --resource-type instance --query \'{"=": {"state": "active"}}\'';
+/** 80 % of one vCPU for a minute, in the nanoseconds that the cpu meter counts. */
+const createCommand = (serverId: string): string =>
+  "alarm create --type gnocchi_resources_threshold --name cpu-high --metric cpu --aggregation-method rate:mean " +
+  `--granularity 60 --comparison-operator gt --threshold 48000000000 --resource-type instance --resource-id ${serverId}`;
+const SEVERITIES = en.alarms.severities;
 const OPERATORS: Record<string, string> = { gt: ">", ge: "≥", lt: "<", le: "≤", eq: "=", ne: "≠" };
 
 function AlarmState({ state }: { state: string }) {
@@ -30,16 +33,17 @@ function AlarmState({ state }: { state: string }) {
 function Rule({ alarm }: { alarm: Alarm }) {
   const { t } = useTranslation();
   const format = useFormat();
-  if (alarm.threshold === null) return null;
+  const value = (number: number) => (isPercent(alarm) ? format.percent(number, 1) : format.number(number, 1));
   const parts = [
     t("alarms.rule", {
-      operator: OPERATORS[alarm.comparison_operator ?? ""] ?? alarm.comparison_operator ?? "",
-      threshold: format.number(alarm.threshold, 2),
-      periods: alarm.evaluation_periods ?? 1,
-      granularity: format.duration(alarm.granularity_s ?? 60),
+      operator: OPERATORS[alarm.comparison_operator] ?? alarm.comparison_operator,
+      threshold: value(alarm.threshold),
+      periods: alarm.evaluation_periods,
+      granularity: format.duration(alarm.granularity_s),
     }),
   ];
-  if (alarm.last_value !== null) parts.push(t("alarms.last", { value: format.number(alarm.last_value, 1) }));
+  if (alarm.last_value !== null) parts.push(t("alarms.last", { value: value(alarm.last_value) }));
+  if (alarm.severity in SEVERITIES) parts.push(t(`alarms.severities.${alarm.severity as "low"}`));
   if (!alarm.enabled) parts.push(t("alarms.disabled"));
   return <p className={styles.sub}>{parts.join(" · ")}</p>;
 }
@@ -80,11 +84,9 @@ function AlarmItem({ alarm }: { alarm: Alarm }) {
       <div className={styles.itemHead}>
         <AlarmState state={alarm.state} />
         <strong>{alarm.name}</strong>
-        {alarm.state_at !== null && (
-          <span className={styles.itemTime}>
-            <Ago at={alarm.state_at} />
-          </span>
-        )}
+        <span className={styles.itemTime}>
+          <Ago at={alarm.state_at} />
+        </span>
       </div>
       <Rule alarm={alarm} />
       {alarm.state_reason !== "" && (
@@ -102,7 +104,9 @@ function AlarmItem({ alarm }: { alarm: Alarm }) {
 
 export function AlarmsCard({ projectName }: { projectName: string | undefined }) {
   const { t } = useTranslation();
-  const query = useQuery(alarmsQuery(useIsLive()));
+  const isLive = useIsLive();
+  const query = useQuery(alarmsQuery(isLive));
+  const instance = useQuery(instancesQuery(isLive)).data?.items[0];
   return (
     <Card title={t("alarms.title")}>
       <QueryView query={query} skeleton={<Skeleton widths={["50%", "85%", "70%"]} />}>
@@ -111,7 +115,7 @@ export function AlarmsCard({ projectName }: { projectName: string | undefined })
             <EmptyState
               title={t("alarms.emptyTitle")}
               text={t("alarms.emptyText")}
-              command={openstackCommand(projectName, CREATE)}
+              command={openstackCommand(projectName, createCommand(instance?.id ?? "<server id>"))}
             />
           ) : (
             <ul className={styles.items}>

@@ -9,10 +9,32 @@ import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
 import styles from "./overview.module.css";
 
+interface SumRowProps {
+  label: string;
+  rounded: string;
+  unrounded: string;
+  currency: string;
+}
+
+function SumRow({ label, rounded, unrounded, currency }: SumRowProps) {
+  const { t } = useTranslation();
+  const format = useFormat();
+  return (
+    <tr>
+      <th scope="row" colSpan={3}>
+        {label}
+      </th>
+      <td title={t("cost.exactly", { amount: `${unrounded} ${currency}` })}>
+        {format.running(rounded, unrounded, currency)}
+      </td>
+    </tr>
+  );
+}
+
 function CostLines({ cost }: { cost: Cost }) {
   const { t } = useTranslation();
   const format = useFormat();
-  const { currency, lines, total } = cost;
+  const { currency, lines } = cost;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reached by keyboard
     <section className={styles.costScroll} aria-label={t("cost.lines")} tabIndex={0}>
@@ -27,54 +49,65 @@ function CostLines({ cost }: { cost: Cost }) {
           </tr>
         </thead>
         <tbody>
-          {lines.map((line, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a line is known by its place on the statement
-            <tr key={index}>
+          {lines.map((line) => (
+            <tr key={line.number}>
               <th scope="row">
                 {line.description}
                 <span className={styles.sub}>{line.meter}</span>
+                <span className={`${styles.sub} ${styles.formula}`}>
+                  {format.quantity(line.quantity)} {line.unit} × {format.price(line.unit_price, currency)}
+                </span>
               </th>
               <td title={`${line.quantity} ${line.unit}`}>
                 {format.quantity(line.quantity)} <span className={styles.unit}>{line.unit}</span>
               </td>
               <td>{format.price(line.unit_price, currency)}</td>
-              <td title={t("cost.exactly", { amount: `${line.amount} ${currency}` })}>
-                {format.amount(line.amount, currency)}
+              <td title={t("cost.exactly", { amount: `${line.amount_unrounded} ${currency}` })}>
+                {format.running(line.amount, line.amount_unrounded, currency)}
               </td>
             </tr>
           ))}
         </tbody>
         <tfoot>
-          <tr>
-            <th scope="row" colSpan={3}>
-              {t("cost.total")}
-            </th>
-            <td title={t("cost.exactly", { amount: `${total} ${currency}` })}>{format.amount(total, currency)}</td>
-          </tr>
+          <SumRow
+            label={t("cost.subtotal")}
+            rounded={cost.subtotal}
+            unrounded={cost.subtotal_unrounded}
+            currency={currency}
+          />
+          <SumRow label={t("cost.total")} rounded={cost.total} unrounded={cost.total_unrounded} currency={currency} />
         </tfoot>
       </table>
     </section>
   );
 }
 
+const PRICES =
+  'curl -H "X-Auth-Token: $(openstack token issue -f value -c id)" http://127.0.0.1:8780/v1/billing/account/plans';
+
 function CostView({ cost }: { cost: Cost }) {
   const { t } = useTranslation();
   const format = useFormat();
-  const period = format.period(new Date(cost.period.start), new Date(cost.period.end));
+  const { currency, forecast, lines, unbilled } = cost;
+  const notes = [t("cost.period", { period: format.period(cost.period) })];
+  if (forecast !== null) notes.push(t("cost.forecast", { amount: format.amount(forecast, currency) }));
+  const isUnpriced = lines.length === 0 && unbilled.length > 0;
   return (
     <>
       <div className={styles.costHead}>
-        <span className={styles.costTotal}>{format.amount(cost.total, cost.currency)}</span>
-        <span className={styles.sub}>
-          {t("cost.period", { period })}
-          {typeof cost.forecast === "string" &&
-            ` · ${t("cost.forecast", { amount: format.amount(cost.forecast, cost.currency) })}`}
-        </span>
+        <span className={styles.costTotal}>{format.running(cost.total, cost.total_unrounded, currency)}</span>
+        <span className={styles.sub}>{notes.join(" · ")}</span>
       </div>
-      {cost.lines.length === 0 ? (
-        <EmptyState title={t("cost.emptyTitle")} text={t("cost.emptyText")} />
-      ) : (
-        <CostLines cost={cost} />
+      {lines.length > 0 && <CostLines cost={cost} />}
+      {lines.length === 0 && (
+        <EmptyState
+          title={t(isUnpriced ? "cost.unpricedTitle" : "cost.emptyTitle")}
+          text={t(isUnpriced ? "cost.unpricedText" : "cost.emptyText")}
+          command={PRICES}
+        />
+      )}
+      {lines.length > 0 && unbilled.length > 0 && (
+        <p className={styles.sub}>{t("cost.unbilled", { count: unbilled.length })}</p>
       )}
     </>
   );

@@ -27,10 +27,12 @@ export function alarmLook(state: string): Look {
   return { tone: "warn", icon: "question" };
 }
 
-export type Direction = "out" | "in" | "same" | "refused";
+export type Direction = "out" | "in" | "same" | "refused" | "replaced" | "failed";
 
 export function directionOf(activity: ScalingActivity): Direction {
   if (activity.decision === "refusal") return "refused";
+  if (activity.decision === "replacement") return "replaced";
+  if (activity.decision === "launch_failure") return "failed";
   if (activity.size_after > activity.size_before) return "out";
   return activity.size_after < activity.size_before ? "in" : "same";
 }
@@ -39,6 +41,8 @@ export const DIRECTION_LOOK: Record<Direction, Look> = {
   out: { tone: "busy", icon: "out" },
   in: { tone: "good", icon: "in" },
   same: { tone: "calm", icon: "keep" },
+  replaced: { tone: "warn", icon: "replace" },
+  failed: { tone: "bad", icon: "error" },
   refused: { tone: "warn", icon: "refuse" },
 };
 
@@ -46,6 +50,23 @@ export const DIRECTION_LOOK: Record<Direction, Look> = {
 export function byUrgency(alarms: readonly Alarm[]): Alarm[] {
   const rank = (alarm: Alarm) => ["alarm", "insufficient data", "ok"].indexOf(alarm.state);
   return [...alarms].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
+}
+
+/** The scaling group whose instances an alarm watches, where it watches one. */
+export function watchedGroup(alarm: Alarm): string | undefined {
+  const query = alarm.rule.query as { "="?: { server_group?: unknown } } | undefined;
+  const group = query?.["="]?.server_group;
+  return typeof group === "string" ? group : undefined;
+}
+
+/** Whether an alarm's values are percent of a CPU: then its rule says so by an expression over the nanoseconds. */
+export const isPercent = (alarm: Alarm): boolean =>
+  alarm.rule.metric === "cpu" && typeof alarm.rule.operations === "string";
+
+/** The thresholds in percent that belong on the chart of a group: those of the alarms on that group's CPU. */
+export function thresholdsOf(alarms: readonly Alarm[], groupId: string): { name: string; value: number }[] {
+  const isOnChart = (alarm: Alarm) => alarm.enabled && isPercent(alarm) && watchedGroup(alarm) === groupId;
+  return alarms.filter(isOnChart).map(({ name, threshold }) => ({ name, value: threshold }));
 }
 
 /** The newest CPU reading of each instance, by its id. */

@@ -1,17 +1,18 @@
 /** The first page: what runs, how busy it is, what that sets off, and what it costs. */
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useMemo } from "react";
+import { type ReactNode, useEffect, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "wouter";
 import { activitiesQuery, alarmsQuery, cpuQuery, groupsQuery } from "../../api/queries";
-import type { Alarm, Session } from "../../api/types";
+import type { Session } from "../../api/types";
 import { useIsLive } from "../../live/use-live";
+import { useMedia } from "../../theme/use-media";
 import { AlarmsCard } from "./alarms-card";
 import { Announcer } from "./announcer";
 import { CostCard } from "./cost-card";
 import { CpuCard } from "./cpu-card";
 import { InstancesCard } from "./instances-card";
-import { cpuByInstance } from "./model";
+import { cpuByInstance, thresholdsOf } from "./model";
 import styles from "./overview.module.css";
 import { isRange, RANGE_DEFAULT, rangeSeconds } from "./ranges";
 import { ScalingCard } from "./scaling-card";
@@ -40,18 +41,34 @@ function useView() {
 }
 
 const ALL = "all";
-
-function thresholdsOf(alarms: readonly Alarm[]): { name: string; value: number }[] {
-  return alarms.flatMap(({ name, threshold, enabled }) =>
-    enabled && threshold !== null && threshold > 0 && threshold <= 100 ? [{ name, value: threshold }] : [],
-  );
-}
+const ONE_COLUMN = "(width < 68rem)";
 
 function useTitle(firing: number): void {
   const { t } = useTranslation();
   useEffect(() => {
     document.title = firing > 0 ? t("overview.documentTitleAlarm", { count: firing }) : t("overview.documentTitle");
   }, [firing, t]);
+}
+
+interface ColumnsProps {
+  first: ReactNode;
+  second: ReactNode;
+  aside: ReactNode;
+}
+
+/** Two columns where there is room; else one, in an order of its own: what needs eyes before the long table. */
+function Columns({ first, second, aside }: ColumnsProps) {
+  const isNarrow = useMedia(ONE_COLUMN);
+  return (
+    <div className={styles.columns}>
+      <div className={styles.wide}>
+        {first}
+        {isNarrow && aside}
+        {second}
+      </div>
+      {!isNarrow && <div className={styles.narrow}>{aside}</div>}
+    </div>
+  );
 }
 
 export function OverviewPage({ session }: { session: Session }) {
@@ -68,15 +85,15 @@ export function OverviewPage({ session }: { session: Session }) {
   const cpu = useQuery({ ...cpuQuery(scope, rangeSeconds(view.range)), enabled: !groups.isPending });
   const all = useQuery(cpuQuery("", rangeSeconds(RANGE_DEFAULT)));
   const cpuNow = useMemo(() => cpuByInstance(all.data), [all.data]);
-  const thresholds = useMemo(() => thresholdsOf(alarms ?? []), [alarms]);
+  const thresholds = useMemo(() => thresholdsOf(alarms ?? [], scope), [alarms, scope]);
   useTitle(alarms?.filter(({ state }) => state === "alarm").length ?? 0);
   return (
     <div className={styles.page}>
       <h1 className="visually-hidden">{t("overview.title")}</h1>
       <Announcer alarms={alarms} activities={activities} />
       <Tiles cpu={cpu.data} group={group} hasGroups={groups.data && groupItems.length > 0} />
-      <div className={styles.columns}>
-        <div className={styles.wide}>
+      <Columns
+        first={
           <CpuCard
             query={cpu}
             groups={groupItems}
@@ -87,14 +104,20 @@ export function OverviewPage({ session }: { session: Session }) {
             thresholds={thresholds}
             activities={activities ?? []}
           />
-          <InstancesCard cpu={cpuNow} groups={groupItems} projectName={session.project?.name} />
-          <CostCard />
-        </div>
-        <div className={styles.narrow}>
-          <AlarmsCard projectName={session.project?.name} />
-          <ScalingCard query={groups} group={group} onGroup={view.setGroup} />
-        </div>
-      </div>
+        }
+        second={
+          <>
+            <InstancesCard cpu={cpuNow} groups={groupItems} projectName={session.project?.name} />
+            <CostCard />
+          </>
+        }
+        aside={
+          <>
+            <AlarmsCard projectName={session.project?.name} />
+            <ScalingCard query={groups} group={group} onGroup={view.setGroup} />
+          </>
+        }
+      />
     </div>
   );
 }

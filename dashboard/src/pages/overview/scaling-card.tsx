@@ -60,7 +60,7 @@ function ActivityItem({ activity }: { activity: ScalingActivity }) {
       <div>
         <div className={styles.itemHead}>
           <strong>{t(`scaling.${direction}`)}</strong>
-          {direction !== "refused" && (
+          {activity.size_after !== activity.size_before && (
             <span className={styles.change}>
               {t("scaling.change", { before: activity.size_before, after: activity.size_after })}
             </span>

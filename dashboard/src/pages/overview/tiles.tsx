@@ -73,8 +73,8 @@ function CostTile() {
   const query = useQuery(costQuery(useIsLive()));
   const cost = query.data;
   if (query.isError && cost === undefined) return <Tile label={t("tiles.cost")} value="–" />;
-  const period = cost && format.period(new Date(cost.period.start), new Date(cost.period.end));
-  return <Tile label={t("tiles.cost")} value={cost && format.amount(cost.total, cost.currency)} note={period} />;
+  const total = cost && format.running(cost.total, cost.total_unrounded, cost.currency);
+  return <Tile label={t("tiles.cost")} value={total} note={cost && format.period(cost.period)} />;
 }
 
 interface TilesProps {

@@ -1,0 +1,186 @@
+import { cleanup, render, screen, waitFor, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Story } from "../dev/story";
+import { App, makeQueryClient } from "../src/app";
+import { i18next } from "../src/i18n";
+
+// happy-dom has no canvas; the drawn chart is seen in a real browser by tests/browser.
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
+
+class SilentSource extends EventTarget {
+  static readonly OPEN = 1;
+  static readonly CLOSED = 2;
+  readyState = 0;
+  close(): void {}
+}
+
+type Broken = (path: string) => Response | undefined;
+
+/** Let the story answer the page's requests; `broken` may answer first. */
+function serve(story: Story, broken: Broken = () => undefined) {
+  const asked: { method: string; path: string; csrf: string | null }[] = [];
+  vi.stubGlobal("fetch", async (request: Request) => {
+    const url = new URL(request.url);
+    const path = url.pathname.replace(/^\/v1/, "");
+    asked.push({ method: request.method, path, csrf: request.headers.get("X-CSRF-Token") });
+    const failure = broken(path);
+    if (failure) return failure;
+    const text = request.method === "GET" ? "" : await request.text();
+    const answer = story.answer(request.method, path, url.searchParams, text === "" ? undefined : JSON.parse(text));
+    const body = answer.body === undefined ? null : JSON.stringify(answer.body);
+    return new Response(body, { status: answer.status, headers: { "Content-Type": "application/json" } });
+  });
+  return asked;
+}
+
+function open() {
+  const client = makeQueryClient();
+  client.setDefaultOptions({ queries: { ...client.getDefaultOptions().queries, retry: false } });
+  return render(<App client={client} />);
+}
+
+const user = userEvent.setup();
+
+beforeEach(async () => {
+  vi.stubGlobal("EventSource", SilentSource);
+  localStorage.clear();
+  window.history.replaceState(null, "", "/");
+  await i18next.changeLanguage("en");
+});
+afterEach(() => {
+  cleanup();
+  vi.unstubAllGlobals();
+  delete document.documentElement.dataset.theme;
+});
+
+describe("signing in", () => {
+  it("leads to the overview with the right password, and says so with a wrong one", async () => {
+    serve(new Story(Date.now));
+    open();
+    await user.type(await screen.findByLabelText("User name"), "demo");
+    await user.type(screen.getByLabelText("Password"), "wrong{Enter}");
+    expect((await screen.findByRole("alert")).textContent).toContain("not right");
+    await user.clear(screen.getByLabelText("Password"));
+    await user.type(screen.getByLabelText("Password"), "secret{Enter}");
+    expect(await screen.findByText("web-1", { selector: "tbody *" })).toBeTruthy();
+  });
+
+  it("asks for what is missing without asking the API", async () => {
+    const asked = serve(new Story(Date.now));
+    open();
+    await user.click(await screen.findByRole("button", { name: "Sign in" }));
+    expect((await screen.findByRole("alert")).textContent).toContain("Enter a user name");
+    expect(asked.filter(({ method }) => method === "POST")).toEqual([]);
+  });
+
+  it("ends with the CSRF token of the session", async () => {
+    const asked = serve(new Story(Date.now, { isSignedIn: true }));
+    open();
+    await user.click(await screen.findByRole("button", { name: "Sign out" }));
+    expect(await screen.findByLabelText("User name")).toBeTruthy();
+    expect(asked.find(({ method }) => method === "DELETE")?.csrf).toBe("token");
+  });
+
+  it("is asked for again when the session has ended", async () => {
+    const story = new Story(Date.now, { isSignedIn: true });
+    const refused = () => new Response("{}", { status: 401, headers: { "Content-Type": "application/json" } });
+    serve(story, (path) => (path === "/instances" ? refused() : undefined));
+    open();
+    expect((await screen.findByText(/session has ended/)).textContent).toBeTruthy();
+  });
+});
+
+describe("the overview", () => {
+  it("shows instances, alarms with their reason, decisions with theirs, and the cost", async () => {
+    serve(new Story(Date.now, { isSignedIn: true }));
+    open();
+    const instances = within(await screen.findByRole("region", { name: "Instances" }));
+    expect(await instances.findByText("import-job")).toBeTruthy();
+    expect(instances.getByText(/killed by signal 9/)).toBeTruthy();
+    const scaling = within(screen.getByRole("region", { name: "Scaling" }));
+    expect(await scaling.findByText(/cools down for 36 s/)).toBeTruthy();
+    const alarms = within(screen.getByRole("region", { name: "Alarms" }));
+    expect(await alarms.findByText(/Transition to/)).toBeTruthy();
+    const cost = within(screen.getByRole("region", { name: "Cost so far" }));
+    expect(await cost.findByText("¥11.5")).toBeTruthy();
+  });
+
+  it("tells each empty part what to do next", async () => {
+    serve(new Story(Date.now, { isSignedIn: true, isEmpty: true }));
+    open();
+    expect(await screen.findByText("No instances yet")).toBeTruthy();
+    expect(screen.getByText(/openstack --os-cloud nephoscope-demo server create/)).toBeTruthy();
+    expect(await screen.findByText("No alarms yet")).toBeTruthy();
+    expect(await screen.findByText("No scaling group yet")).toBeTruthy();
+    expect(await screen.findByText("Nothing to pay yet")).toBeTruthy();
+    expect(await screen.findByText("No CPU readings in this range")).toBeTruthy();
+  });
+
+  it("keeps the rest when one part fails, and mends that part on request", async () => {
+    let isBroken = true;
+    serve(new Story(Date.now, { isSignedIn: true }), (path) =>
+      isBroken && path === "/alarms" ? new Response("oops", { status: 500 }) : undefined,
+    );
+    open();
+    const alarms = within(await screen.findByRole("region", { name: "Alarms" }));
+    expect((await alarms.findByRole("alert")).textContent).toContain("500");
+    expect(await screen.findByText("import-job")).toBeTruthy();
+    isBroken = false;
+    await user.click(alarms.getByRole("button", { name: "Try again" }));
+    expect(await alarms.findByText("web-cpu-high")).toBeTruthy();
+  });
+
+  it("has the chart's numbers as a table too", async () => {
+    serve(new Story(Date.now, { isSignedIn: true }));
+    open();
+    await user.click(await screen.findByRole("button", { name: "Table" }));
+    const table = await screen.findByRole("table", { name: /CPU percent by time/ });
+    expect(within(table).getAllByRole("row").length).toBeGreaterThan(20);
+    expect(within(table).getAllByText("no data").length).toBeGreaterThan(0);
+  });
+
+  it("keeps the chosen range in the address", async () => {
+    serve(new Story(Date.now, { isSignedIn: true }));
+    open();
+    await user.click(await screen.findByRole("button", { name: "1 h" }));
+    expect(window.location.search).toBe("?range=s3600");
+  });
+
+  it("filters and sorts the instances", async () => {
+    serve(new Story(Date.now, { isSignedIn: true }));
+    open();
+    const instances = within(await screen.findByRole("region", { name: "Instances" }));
+    const names = () => instances.getAllByRole("rowheader").map((cell) => cell.firstChild?.textContent);
+    await instances.findByText("web-1");
+    await user.click(instances.getByRole("button", { name: "Name" }));
+    expect(names()).toEqual([...names()].sort().reverse());
+    await user.type(instances.getByRole("searchbox"), "web-");
+    await waitFor(() => expect(names().every((name) => name?.startsWith("web-"))).toBe(true));
+  });
+
+  it("changes its language and keeps the choice", async () => {
+    serve(new Story(Date.now, { isSignedIn: true }));
+    open();
+    await user.selectOptions(await screen.findByLabelText("Language"), "ja");
+    expect(await screen.findByRole("region", { name: "インスタンス" })).toBeTruthy();
+    expect(localStorage.getItem("nephoscope.language")).toBe("ja");
+    expect(document.documentElement.lang).toBe("ja");
+  });
+
+  it("changes its theme and keeps the choice", async () => {
+    serve(new Story(Date.now, { isSignedIn: true }));
+    open();
+    await user.click(await screen.findByRole("button", { name: "Dark" }));
+    expect(document.documentElement.dataset.theme).toBe("dark");
+    expect(localStorage.getItem("nephoscope.theme")).toBe("dark");
+    await user.click(screen.getByRole("button", { name: "System" }));
+    expect(document.documentElement.dataset.theme).toBeUndefined();
+  });
+});
