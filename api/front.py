@@ -16,7 +16,8 @@ from api.native.problems import render_problem
 from foundation.database import transaction
 from foundation.errors import Unavailable
 
-DASHBOARD_FILES = Path(__file__).parent.parent / "dashboard" / "dist"
+DASHBOARD_FOLDER = Path("dashboard", "dist")
+"""Where provisioning puts what it built, under var/."""
 IMMUTABLE_FILES = "assets/"
 """Files whose names hold a hash of their content."""
 
@@ -45,6 +46,7 @@ def create_front(context: ApiContext, dialects: Mapping[str, FastAPI]) -> FastAP
     app = create_dialect_app(context, title="Nephoscope", render=render_problem)
     add_health(app, context)
     page = cache(lambda: write_documentation(dialects))
+    files = (context.settings.var / DASHBOARD_FOLDER).resolve()
 
     @app.get("/docs")
     def show_documentation() -> HTMLResponse:
@@ -57,7 +59,7 @@ def create_front(context: ApiContext, dialects: Mapping[str, FastAPI]) -> FastAP
     @app.head("/{path:path}")
     @app.get("/{path:path}")
     def show_dashboard(request: Request, path: str) -> Response:
-        return answer_file(path, wants_page="text/html" in request.headers.get("accept", ""))
+        return answer_file(files, path, wants_page="text/html" in request.headers.get("accept", ""))
 
     return app
 
@@ -79,14 +81,14 @@ def add_health(app: FastAPI, context: ApiContext) -> None:
         return JSONResponse({"status": "ok"})
 
 
-def answer_file(path: str, *, wants_page: bool) -> Response:
+def answer_file(files: Path, path: str, *, wants_page: bool) -> Response:
     """Answer a file of the dashboard, or its page for any address that only the page knows."""
-    index = DASHBOARD_FILES / "index.html"
+    index = files / "index.html"
     if not index.is_file():
         if wants_page or path in {"", "index.html"}:
             return HTMLResponse(NOT_BUILT, 503, headers=PAGE_HEADERS)
         raise HTTPException(404, "there is nothing at this address")
-    found = find_file(path)
+    found = find_file(files, path)
     if found is not None:
         is_immutable = path.startswith(IMMUTABLE_FILES)
         cached = "public, max-age=31536000, immutable" if is_immutable else "no-cache"
@@ -96,10 +98,10 @@ def answer_file(path: str, *, wants_page: bool) -> Response:
     return FileResponse(index, headers={**PAGE_HEADERS, "Cache-Control": "no-cache"})
 
 
-def find_file(path: str) -> Path | None:
+def find_file(files: Path, path: str) -> Path | None:
     """Return a file inside the dashboard's folder; whatever leads out of it, by dots or by a link, is not there."""
-    candidate = (DASHBOARD_FILES / path).resolve()
-    if not candidate.is_relative_to(DASHBOARD_FILES.resolve()) or not candidate.is_file():
+    candidate = (files / path).resolve()
+    if not candidate.is_relative_to(files) or not candidate.is_file():
         return None
     return candidate
 
