@@ -10,10 +10,14 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.cinder import routes as cinder
 from api.context import ApiContext
 from api.front import create_front
+from api.glance import routes as glance
 from api.keystone import routes as keystone
 from api.native import routes as native
+from api.neutron import routes as neutron
+from api.nova import routes as nova
 
 
 def create_dialects(context: ApiContext) -> Mapping[str, FastAPI]:
@@ -21,6 +25,10 @@ def create_dialects(context: ApiContext) -> Mapping[str, FastAPI]:
     return {
         "/v1": native.create_dialect(context),
         "/identity": keystone.create_dialect(context),
+        "/compute": nova.create_dialect(context),
+        "/image": glance.create_dialect(context),
+        "/network": neutron.create_dialect(context),
+        "/volume": cinder.create_dialect(context),
     }
 
 

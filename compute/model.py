@@ -289,6 +289,7 @@ class LaunchRequest:
     image_id: UUID
     flavor_id: str
     network_ids: Sequence[UUID] = ()
+    is_networked: bool = True
     fixed_addresses: Mapping[UUID, IPv4Address] = field(default_factory=dict[UUID, IPv4Address])
     user_data: bytes | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -8,12 +8,13 @@ from fastapi.routing import APIRoute
 from api.body import StrictRoute
 from api.context import ApiContext
 from api.dialect import create_dialect_app
-from api.native import billing, session, stream, usage
+from api.native import billing, instances, session, stream, usage
 from api.native.problems import Problem, render_problem
 
 ROUTERS: tuple[APIRouter, ...] = (
     session.router,
     stream.router,
+    instances.router,
     billing.router,
     usage.router,
 )

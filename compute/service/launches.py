@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from compute.errors import ComputeQuotaExceeded, ImageNotFound, KeypairNotFound, LaunchInvalid, NoValidHost
-from compute.model import Flavor, Image, Instance, InstanceAction, Keypair, LaunchRequest
+from compute.model import Flavor, Image, Instance, InstanceAction, Keypair, LaunchRequest, Network
 from compute.placement import NoRoom, place_instances
 from compute.quota import Refused, decide_count
 from compute.service import networks as network_service
@@ -44,7 +44,9 @@ def create_instances(
     flavor = get_flavor(tx, request.flavor_id, caller=caller)
     image = find_bootable_image(tx, request, flavor=flavor, project_id=project_id)
     keypair = find_keypair(tx, caller, request.key_name)
-    chosen = network_service.choose_networks(tx, project_id, network_ids=request.network_ids, now=now)
+    chosen: Sequence[Network] = ()
+    if request.is_networked:
+        chosen = network_service.choose_networks(tx, project_id, network_ids=request.network_ids, now=now)
     groups = network_service.choose_groups(tx, project_id, names=request.security_groups, now=now)
     count = count_within_quota(tx, project_id, request=request, flavor=flavor)
     host_ids = place(tx, request, flavor=flavor, count=count, now=now)

@@ -131,7 +131,9 @@ FROM keyed
 LIST_ASCENDING: LiteralString = (
     FILTERED  # noqa: S608  constants only
     + """
-    WHERE %(marker)s::uuid IS NULL OR (sort_text, id) > (SELECT sort_text, id FROM keyed WHERE id = %(marker)s)
+    WHERE %(marker)s::uuid IS NULL OR (sort_text, id) > (
+        coalesce((SELECT k.sort_text FROM keyed k WHERE k.id = %(marker)s), %(marker)s::text), %(marker)s
+    )
     ORDER BY sort_text, id LIMIT %(limit)s
     """
 )
@@ -139,7 +141,9 @@ LIST_ASCENDING: LiteralString = (
 LIST_DESCENDING: LiteralString = (
     FILTERED  # noqa: S608  constants only
     + """
-    WHERE %(marker)s::uuid IS NULL OR (sort_text, id) < (SELECT sort_text, id FROM keyed WHERE id = %(marker)s)
+    WHERE %(marker)s::uuid IS NULL OR (sort_text, id) < (
+        coalesce((SELECT k.sort_text FROM keyed k WHERE k.id = %(marker)s), %(marker)s::text), %(marker)s
+    )
     ORDER BY sort_text DESC, id DESC LIMIT %(limit)s
     """
 )
