@@ -1,10 +1,8 @@
 """The API process: granian serves the application on one port; it keeps no truth of its own, so that any number may run."""
 
 import asyncio
-import logging
 import signal
 
-import structlog
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -13,6 +11,7 @@ from starlette.applications import Starlette
 
 from api.app import create_app
 from api.context import ApiContext
+from entrypoints.logs import configure_logs
 from foundation.clock import utc_now
 from foundation.database import open_pool
 from foundation.settings import Settings
@@ -63,10 +62,9 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Serve with the environment's settings; a line a request is written only where the log level asks for it."""
-    settings = Settings()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    asyncio.run(serve(settings))
+    """Serve with the environment's settings."""
+    configure_logs()
+    asyncio.run(serve(Settings()))
 
 
 if __name__ == "__main__":

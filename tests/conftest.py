@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from psycopg import sql
 
-from foundation.database import Pool, Transaction, open_pool
+from foundation.database import Isolation, Pool, Transaction, open_pool, set_isolation
 from foundation.ids import new_hex_id
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +55,7 @@ def pool(database_url: str) -> Iterator[Pool]:
 def tx(pool: Pool) -> Iterator[Transaction]:
     """A transaction that is rolled back when the test ends."""
     with pool.connection() as connection:
+        set_isolation(connection, Isolation.READ_COMMITTED)
         yield connection
         connection.rollback()
 

@@ -15,11 +15,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from entrypoints.logs import configure_logs
 from foundation.database import Pool, transaction
 from identity.service import bootstrap, reset_password
 
 ROOT = Path(__file__).parent.parent.parent
 START_S_MAX = 30.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs() -> None:
+    """Log as the processes do: the pretty tracebacks of a bare structlog take seconds each."""
+    configure_logs()
 
 
 @dataclass(frozen=True, slots=True)
