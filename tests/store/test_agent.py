@@ -21,6 +21,7 @@ from compute.lifecycle import FAILURES_MAX
 from compute.model import Instance
 from entrypoints.agent import AgentSettings, HostAgent
 from foundation.database import Pool, open_pool, transaction
+from foundation.errors import Unavailable
 from foundation.ids import new_hex_id
 from tests.compute_builders import NOW, Cloud, a_caller, a_cloud, a_launch
 from tests.conftest import migrate, with_database
@@ -114,8 +115,15 @@ class Rig:
             )
 
     def bring_database_back(self) -> None:
-        """Let connections in again."""
+        """Let connections in again, and wait until the pool has found that out."""
         self._allow(is_allowed=True)
+        for _ in range(100):
+            try:
+                with transaction(self.pool) as tx:
+                    tx.execute("SELECT 1")
+            except Unavailable:
+                continue
+            return
 
     def _allow(self, *, is_allowed: bool) -> None:
         with psycopg.connect(self.cluster_url, autocommit=True) as connection:
