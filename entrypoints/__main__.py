@@ -1,6 +1,7 @@
 """The `nepho` command: one subcommand for each process of the product."""
 
 import os
+from pathlib import Path
 
 import typer
 
@@ -61,6 +62,14 @@ def migrate() -> None:
     from entrypoints.migrate import main
 
     main()
+
+
+@command_line.command()
+def openapi(output: Path) -> None:
+    """Write the native API's OpenAPI description to a file."""
+    from entrypoints.openapi import main
+
+    main(output)
 
 
 @command_line.command()

@@ -18,11 +18,11 @@ from provision.installation import ROOT, Installation, this_installation
 STOP_TIMEOUT_S = 120
 
 
-def ready(*, listen: str | None = None, tests: bool = False) -> Installation:
+def ready(*, listen: str | None = None, tests: bool = False, dashboard: bool = True) -> Installation:
     """Check the machine, set up what is missing, and say which installation this is."""
     set_up.check_before(listen=listen)
     installation = this_installation()
-    set_up.set_up(installation, packages=set_up.packages_for(tests=tests))
+    set_up.set_up(installation, packages=set_up.packages_for(tests=tests), dashboard=dashboard)
     return installation
 
 
@@ -70,7 +70,7 @@ def _wait(child: "subprocess.Popen[bytes]") -> int:
 
 def check(_: Sequence[str]) -> int:
     """Formatting, lint, types and floors; all of them run, however the first ends."""
-    installation = ready()
+    installation = ready(dashboard=False)
     environment = set_up.environment_for(installation)
     commands = [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["pyright"], ["lint-imports"]]
     codes = [subprocess.call(command, cwd=ROOT, env=environment) for command in commands]
@@ -110,8 +110,14 @@ def dashboard(_: Sequence[str]) -> int:
 
 
 def openapi(_: Sequence[str]) -> int:
-    """Write the native API's description for the dashboard's types."""
-    return become(ready(), "-m", "entrypoints", "openapi", "--output", str(dashboard_build.SOURCES / "openapi.json"))
+    """Write the native API's description and the dashboard's types that are made from it."""
+    installation = ready(dashboard=False)
+    environment = set_up.environment_for(installation)
+    described = dashboard_build.SOURCES / "openapi.json"
+    command = [installation.python, "-m", "entrypoints", "openapi", described]
+    children.run_child(command, say=set_up.console.print, cwd=ROOT, environment=environment)
+    dashboard_build.write_types(installation, say=set_up.console.print)
+    return 0
 
 
 def seed_demo(_: Sequence[str]) -> int:

@@ -41,37 +41,53 @@ def is_built(installation: Installation) -> bool:
 def build(installation: Installation, *, say: Say) -> None:
     """Install the pinned packages and build; the page that is served changes only when all of it went well."""
     digest = wanted_digest()
-    work = installation.var / "dashboard/work"
-    copy_sources(work)
-    environment = {
-        **os.environ,
-        "PATH": f"{installation.python.parent}:{os.environ['PATH']}",
-        "CI": "true",
-        "NO_COLOR": "1",
-    }
-    npm = installation.python.parent / "npm"
-    try:
-        if not _has_packages(work):
-            run_child([npm, "ci", "--no-progress"], say=say, cwd=work, environment=environment)
-            (work / "node_modules/.lock-digest").write_text(_lock_digest(work))
-    except ChildFailed as failure:
-        raise ProvisionError(
-            f"The dashboard's packages could not be installed ({failure.reason('npm error', 'npm ERR!')}).",
-            mend="Check the network and npm's registry setting, and run it again.",
-        ) from failure
-    try:
-        run_child([npm, "run", "build"], say=say, cwd=work, environment=environment)
-    except ChildFailed as failure:
-        raise ProvisionError(
-            f"The dashboard could not be built ({failure.reason('error')}).",
-            mend="Mend its source and run `make dashboard`.",
-        ) from failure
+    work = _prepare_work(installation, say=say)
+    _run_script("build", installation=installation, say=say)
     served = installation.var / "dashboard/dist"
     shutil.rmtree(served, ignore_errors=True)
     (work / "dist").rename(served)
     stamp = installation.stamps / "dashboard"
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(digest)
+
+
+def write_types(installation: Installation, *, say: Say) -> None:
+    """Make the TypeScript types of the native API from openapi.json, in the sources."""
+    work = _prepare_work(installation, say=say)
+    _run_script("api:types", installation=installation, say=say)
+    shutil.copyfile(work / "src/api/schema.d.ts", SOURCES / "src/api/schema.d.ts")
+
+
+def _prepare_work(installation: Installation, *, say: Say) -> Path:
+    work = installation.var / "dashboard/work"
+    copy_sources(work)
+    if not _has_packages(work):
+        try:
+            npm = installation.python.parent / "npm"
+            run_child([npm, "ci", "--no-progress"], say=say, cwd=work, environment=_environment(installation))
+        except ChildFailed as failure:
+            raise ProvisionError(
+                f"The dashboard's packages could not be installed ({failure.reason('npm error', 'npm ERR!')}).",
+                mend="Check the network and npm's registry setting, and run it again.",
+            ) from failure
+        (work / "node_modules/.lock-digest").write_text(_lock_digest(work))
+    return work
+
+
+def _run_script(script: str, *, installation: Installation, say: Say) -> None:
+    work, npm = installation.var / "dashboard/work", installation.python.parent / "npm"
+    try:
+        run_child([npm, "run", script], say=say, cwd=work, environment=_environment(installation))
+    except ChildFailed as failure:
+        raise ProvisionError(
+            f"The dashboard could not be built ({failure.reason('error')}).",
+            mend="Mend its source and run `make dashboard`.",
+        ) from failure
+
+
+def _environment(installation: Installation) -> dict[str, str]:
+    path = f"{installation.python.parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    return {**os.environ, "PATH": path, "CI": "true", "NO_COLOR": "1"}
 
 
 def copy_sources(work: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from provision.installation import ROOT, Installation
 
 SYSTEM_PYTHON = Path("/usr/bin/python3.11")
 REQUIREMENTS = ROOT / "requirements"
-RECIPE = "1"
+RECIPE = "2"
 
 
 def wanted_digest() -> str:
@@ -47,6 +48,7 @@ def prepare(installation: Installation, *, say: Say) -> None:
         sync = [uv, "pip", "sync", "--no-progress", "--require-hashes", "--python", target / "bin/python"]
         run_child([*sync, REQUIREMENTS / "development.txt"], say=say, environment=environment)
         _link_node(target)
+        _write_command(target)
         if target != venv:
             target.rename(venv)
     except ChildFailed as failure:
@@ -69,6 +71,22 @@ def _link_node(venv: Path) -> None:
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(target, link.parent))
         target.chmod(0o755)
+
+
+def _write_command(venv: Path) -> None:
+    """`nepho` beside Python's commands: the project is run from its folder, not installed as a package."""
+    command = venv / "bin" / "nepho"
+    lines = [
+        "#!/bin/sh",
+        f"PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} NEPHO_VAR=${{NEPHO_VAR-{shlex.quote(str(venv.parent))}}}",
+    ]
+    lines += [
+        "export PYTHONPATH NEPHO_VAR",
+        f'exec {shlex.quote(str(venv.parent / "venv/bin/python"))} -m entrypoints "$@"',
+        "",
+    ]
+    command.write_text("\n".join(lines))
+    command.chmod(0o755)
 
 
 def index_environment() -> dict[str, str]:

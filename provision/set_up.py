@@ -16,6 +16,7 @@ from provision.children import Say
 from provision.installation import Installation, var_of
 
 console = Console(highlight=False)
+DASHBOARD = "dashboard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +49,18 @@ def steps(installation: Installation, *, packages: Sequence[str]) -> list[Step]:
         ),
         Step("guest image", lambda: guest_image.is_built(var), lambda say: guest_image.build(var, say=say)),
         Step(
-            "dashboard",
+            DASHBOARD,
             lambda: dashboard_build.is_built(installation),
             lambda say: dashboard_build.build(installation, say=say),
         ),
     ]
 
 
-def set_up(installation: Installation, *, packages: Sequence[str]) -> None:
+def set_up(installation: Installation, *, packages: Sequence[str], dashboard: bool = True) -> None:
     """Make what is missing."""
     with only_one(installation.var):
-        todo = [step for step in steps(installation, packages=packages) if not step.is_done()]
+        wanted = steps(installation, packages=packages)
+        todo = [step for step in wanted if (dashboard or step.title != DASHBOARD) and not step.is_done()]
         for number, step in enumerate(todo, start=1):
             _do(step, number=number, of=len(todo))
 
