@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from alarms.documents import changed_settings, spec_document
+from alarms.expressions import check_expression
 from alarms.model import (
     ALARMS_PER_PROJECT_MAX_DEFAULT,
     Alarm,
@@ -75,6 +76,7 @@ def create_alarm(
 
 
 def _check(spec: AlarmSpec) -> None:
+    check_expression(spec.rule)
     for constraint in spec.time_constraints:
         check_constraint(constraint)
 
