@@ -40,6 +40,7 @@ from compute.reconciliation import (
 )
 from entrypoints import agent_loop
 from entrypoints.agent_steps import subject_of, take_step
+from entrypoints.logs import configure_logs
 from foundation.clock import utc_now
 from foundation.database import Pool, open_pool, transaction
 from foundation.errors import DomainError, Unavailable
@@ -123,12 +124,20 @@ class HostAgent:
         What is desired stays as it is. Without the database the stop is noted on disk and told at the next start.
         """
         self._step_at = now
-        is_told = self._attempt("stop", self._tell_stop)
-        is_stopped = self._attempt("host", self._stop_guests)
-        if is_stopped and not (is_told and self._attempt("stop", self._record_look)):
+        is_told = self._attempt_last(self._tell_stop)
+        is_stopped = self._attempt_last(self._stop_guests)
+        if is_stopped and not (is_told and self._attempt_last(self._record_look)):
             self._settings.stop_note.write(self._ends)
-        self._attempt("host", self._hypervisor.release_host)
+        self._attempt_last(self._hypervisor.release_host)
         self._hypervisor.close()
+
+    def _attempt_last(self, act: Callable[[], object]) -> bool:
+        """Do a part of the stop; whatever fails in it must not keep the rest from being stopped."""
+        try:
+            return self._attempt("stop", act)
+        except Exception:
+            log.exception("agent.stop_fault")
+            return False
 
     def _now(self) -> datetime:
         return self._clock() if self._clock is not None else self._step_at
@@ -337,6 +346,7 @@ def installation_of(settings: Settings) -> str:
 
 def main() -> int:
     """Run the agent of the host that NEPHO_HYPERVISORS names, until SIGINT or SIGTERM."""
+    configure_logs()
     settings = Settings()
     uri = settings.hypervisors.strip()
     if "," in uri:

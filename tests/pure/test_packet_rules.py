@@ -18,7 +18,6 @@ from compute.hypervisor.nftables import (
     read_elements,
     wanted_elements,
 )
-from compute.hypervisor.subnets import choose_free_subnets
 
 
 @st.composite
@@ -83,19 +82,3 @@ def test_every_object_is_in_our_own_table() -> None:
     for command in build_tables("nephoscope_abc"):
         ((_, content),) = command["add"].items()
         assert (content.get("table") or content["name"]) == "nephoscope_abc"
-
-
-@given(st.lists(st.integers(0, 65_535).map(lambda n: IPv4Network((10 << 24 | n << 8, 24))), max_size=50))
-def test_chosen_subnets_meet_nothing_that_is_occupied(occupied: list[IPv4Network]) -> None:
-    chosen = choose_free_subnets(occupied, installation="abc", count=20)
-    assert len(chosen) == 20
-    assert not any(subnet.overlaps(network) for subnet in chosen for network in occupied)
-
-
-def test_two_installations_begin_to_choose_at_different_places() -> None:
-    first = {choose_free_subnets([], installation=name, count=1)[0] for name in ("a", "b", "c", "d")}
-    assert len(first) > 1
-
-
-def test_a_host_that_uses_all_of_the_range_leaves_nothing() -> None:
-    assert choose_free_subnets([IPv4Network("10.0.0.0/8")], installation="a", count=5) == []
