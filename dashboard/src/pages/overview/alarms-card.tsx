@@ -33,7 +33,8 @@ function AlarmState({ state }: { state: string }) {
 function Rule({ alarm }: { alarm: Alarm }) {
   const { t } = useTranslation();
   const format = useFormat();
-  const value = (number: number) => (isPercent(alarm) ? format.percent(number, 1) : format.number(number, 1));
+  const value = (number: number) =>
+    isPercent(alarm) ? format.percent(number, Number.isInteger(number) ? 0 : 1) : format.number(number, 1);
   const parts = [
     t("alarms.rule", {
       operator: OPERATORS[alarm.comparison_operator] ?? alarm.comparison_operator,

@@ -17,7 +17,7 @@ import styles from "./overview.module.css";
 
 const CREATE = "server create --image <image> --flavor <flavor> --network <network> --wait web-1";
 /** A filter is offered from this many instances on. */
-const FILTER_FROM = 6;
+const FILTER_FROM = 5;
 
 function StatusMark({ status }: { status: string }) {
   const { t } = useTranslation();
