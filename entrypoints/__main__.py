@@ -72,6 +72,14 @@ def openapi(output: Path) -> None:
     main(output)
 
 
+@command_line.command("seed-demo")
+def seed_demo() -> None:
+    """Write a month of sample history for two projects of their own, marked as such."""
+    from entrypoints.sample_data import main
+
+    raise typer.Exit(main())
+
+
 @command_line.command()
 def version() -> None:
     """Print the version."""
