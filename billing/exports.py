@@ -12,8 +12,8 @@ from billing.model import Invoice, InvoiceEvent, InvoiceLine, InvoiceTax
 from billing.statement import line_members, tax_members
 from billing.usage_report import UsageReport
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a spreadsheet takes for the beginning of a formula (OWASP: CSV injection)."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula, in full width too (OWASP: CSV injection)."""
 INVOICE_COLUMNS = (
     "invoice", "project_id", "period_start", "period_end", "currency", "line", "description", "meter", "resource_id",
     "resource_name", "state", "flavor_name", "started_at", "ended_at", "quantity", "unit", "unit_price",

@@ -11,7 +11,11 @@ from billing.canonical import canonical_json
 ACTIVE = "active"
 PRICE_SCALE_MAX = 10
 """Decimal places of a price; with a factor's 4 and a MiB's share of a GiB (10) a unit price fits in 24."""
+PRICE_MAX = Decimal(10) ** 8
 FACTOR_SCALE_MAX = 4
+FACTOR_MAX = Decimal(100)
+COUNTER_PER_MAX = Decimal(10) ** 20
+"""A priced unit of a counter may be a PiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class StatePrice:
             raise ValueError(f"the price of state {self.state!r} is either a factor or an hourly price")
         if self.state == ACTIVE:
             raise ValueError("the active state is priced by per_hour itself")
-        require_price(self.factor, scale_max=FACTOR_SCALE_MAX)
+        require_price(self.factor, scale_max=FACTOR_SCALE_MAX, maximum=FACTOR_MAX)
         require_price(self.per_hour)
 
 
@@ -80,7 +84,7 @@ class CounterPrice:
 
     def __post_init__(self) -> None:
         require_price(self.price)
-        require_price(self.per)
+        require_price(self.per, maximum=COUNTER_PER_MAX)
         if self.per <= 0:
             raise ValueError("a counter's unit is made of a positive number of base units")
 
@@ -101,15 +105,15 @@ def price_key(price: Price) -> tuple[str, str]:
             return ("counter", price.meter)
 
 
-def require_price(amount: Decimal | None, *, scale_max: int = PRICE_SCALE_MAX) -> None:
+def require_price(amount: Decimal | None, *, scale_max: int = PRICE_SCALE_MAX, maximum: Decimal = PRICE_MAX) -> None:
     """Refuse a price that is negative, not finite, too fine or too large to be kept exactly."""
     if amount is None:
         return
     exponent = amount.as_tuple().exponent
     if not isinstance(exponent, int) or amount < 0:
         raise ValueError("a price is a finite number that is not negative")
-    if -exponent > scale_max or amount >= 10**12:
-        raise ValueError(f"a price has at most {scale_max} decimal places and stays below 10^12")
+    if -exponent > scale_max or amount > maximum:
+        raise ValueError(f"a price has at most {scale_max} decimal places and is at most {maximum:f}")
 
 
 def require_distinct_states(states: Sequence[StatePrice]) -> None:

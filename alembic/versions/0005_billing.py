@@ -19,12 +19,31 @@ REFUSE_CHANGE = """
 
 GUARD_INVOICE = """
     CREATE FUNCTION billing_guard_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        billed numeric;
+        taxed numeric;
+        tax numeric;
     BEGIN
+        IF TG_OP = 'INSERT' THEN
+            IF NEW.number IS NOT NULL THEN
+                RAISE EXCEPTION 'an invoice is born a draft' USING ERRCODE = 'integrity_constraint_violation';
+            END IF;
+            RETURN NEW;
+        END IF;
         IF OLD.number IS NOT NULL THEN
             RAISE EXCEPTION 'invoice % is final: % is refused', OLD.id, TG_OP
                 USING ERRCODE = 'integrity_constraint_violation', HINT = 'correct it by an adjustment or a credit note';
         END IF;
         IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+        IF NEW.number IS NOT NULL THEN
+            SELECT coalesce(sum(l.amount), 0) INTO billed FROM invoice_line l WHERE l.invoice_id = NEW.id;
+            SELECT coalesce(sum(t.base), 0), coalesce(sum(t.tax), 0) INTO taxed, tax
+                FROM invoice_tax t WHERE t.invoice_id = NEW.id;
+            IF billed <> NEW.subtotal OR taxed <> NEW.subtotal OR tax <> NEW.tax_total THEN
+                RAISE EXCEPTION 'invoice % does not foot and cannot be final', NEW.id
+                    USING ERRCODE = 'integrity_constraint_violation';
+            END IF;
+        END IF;
         RETURN NEW;
     END $$
 """
@@ -205,7 +224,7 @@ def upgrade() -> None:
         op.execute(statement)
     for table in RECORDS:
         guard(table, events="UPDATE OR DELETE", function="billing_refuse_change")
-    guard("invoice", events="UPDATE OR DELETE", function="billing_guard_invoice")
+    guard("invoice", events="INSERT OR UPDATE OR DELETE", function="billing_guard_invoice")
     for table in PARTS:
         guard(table, events="INSERT OR UPDATE OR DELETE", function="billing_guard_invoice_part")
     for table in (*RECORDS, "invoice", *PARTS):

@@ -215,7 +215,7 @@ def test_two_prices_for_one_thing_cannot_be_one_version() -> None:
         a_version(prices=(DiskPrice(Decimal(1)), DiskPrice(Decimal(2))))
 
 
-@pytest.mark.parametrize("bad", ["NaN", "Infinity", "-1", "0.00000000001", "1e12"])
+@pytest.mark.parametrize("bad", ["NaN", "Infinity", "-1", "0.00000000001", "100000000.1"])
 def test_a_price_that_cannot_be_kept_exactly_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match="price"):
         DiskPrice(Decimal(bad))

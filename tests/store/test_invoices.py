@@ -1,5 +1,6 @@
 """From samples and lifecycle events to an invoice that is final, on real TimescaleDB."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,6 +40,7 @@ from billing.service import (
     verify_series,
 )
 from foundation.database import Pool, transaction
+from foundation.errors import Unavailable
 from foundation.ids import new_hex_id, new_id
 from foundation.interval import TimeInterval
 from tests.store.billing_history import APRIL, MARCH, NOW, Cloud
@@ -282,6 +284,59 @@ def test_a_crash_before_the_commit_leaves_no_number_behind(cloud: Cloud) -> None
         assert not get_invoice(tx, drafted.id).is_final
         assert finalize_invoice(tx, drafted.id, NOW, by=BY).number == 1
         assert verify_series(tx, drafted.series) == 1
+
+
+def test_a_connection_that_dies_before_the_commit_leaves_no_number_behind(cloud: Cloud) -> None:
+    drafted = draft(with_history(cloud))
+    with pytest.raises(Unavailable), transaction(cloud.pool) as tx:
+        assert finalize_invoice(tx, drafted.id, NOW, by=BY).number == 1
+        with transaction(cloud.pool) as killer:
+            killer.execute("SELECT pg_terminate_backend(%s, 5000)", (tx.info.backend_pid,))
+    with transaction(cloud.pool) as tx:
+        assert finalize_invoice(tx, drafted.id, NOW, by=BY).number == 1
+        assert verify_series(tx, drafted.series) == 1
+
+
+def test_redrafting_while_finalizing_ends_in_one_final_invoice(cloud: Cloud) -> None:
+    drafted = draft(with_history(cloud))
+
+    def redraft() -> None:
+        with contextlib.suppress(InvoiceIsFinal):
+            draft(cloud)
+
+    def finish() -> None:
+        with transaction(cloud.pool) as tx:
+            finalize_invoice(tx, drafted.id, NOW, by=BY)
+
+    steps = iter((redraft, finish, redraft, finish, redraft, redraft))
+    in_parallel(lambda: next(steps)(), times=6)
+    with transaction(cloud.pool) as tx:
+        assert [invoice.number for invoice in list_invoices(tx, project_id=cloud.project_id, limit=9)] == [1]
+        assert verify_invoice(tx, drafted.id).holds
+
+
+def test_another_plan_from_the_middle_of_a_period_prices_the_rest(cloud: Cloud) -> None:
+    cloud.lives(at(0), "active", kind="create")
+    cloud.lives(at(10), "deleted", kind="delete")
+    with transaction(cloud.pool) as tx:
+        other = create_price_plan(tx, name=f"other {cloud.project_id}", currency="JPY", now=MARCH, by=BY)
+        add_price_version(tx, other.id, prices("100"), effective_from=at(-2000), now=MARCH, by=BY)
+        assign_plan(tx, cloud.project_id, other.id, effective_from=at(4), now=MARCH, by=BY)
+    amounts = sorted(x.amount_exact for x in lines_of(cloud, draft(cloud)) if x.meter == "instance")
+    assert amounts == [4 * 4, 6 * 100]
+
+
+def test_the_database_refuses_to_make_final_what_does_not_foot(cloud: Cloud) -> None:
+    drafted = draft(with_history(cloud))
+    seal: LiteralString = """
+        UPDATE invoice SET number = 1, finalized_at = now(), previous_chain = digest, chain_digest = digest WHERE id = %s
+    """
+    with (
+        pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="does not foot"),
+        transaction(cloud.pool) as tx,
+    ):
+        tx.execute("UPDATE invoice_line SET amount = amount + 1 WHERE invoice_id = %s AND number = 1", (drafted.id,))
+        tx.execute(seal, (drafted.id,))
 
 
 FORBIDDEN_CHANGES: tuple[LiteralString, ...] = (
