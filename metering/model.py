@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal, NewType, TypeAlias
+from typing import Any, Literal, NewType, TypeAlias
 from uuid import UUID, uuid5
 
 from metering.filters import Filter
@@ -203,3 +203,54 @@ class MetricStatus(StrEnum):
 
     ACTIVE = "active"
     DELETED = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A thing that can be measured, as it is now or as it was in one revision; empty project and user are unknown ones."""
+
+    id: UUID
+    resource_type: str
+    original_resource_id: str
+    creator: str
+    project_id: str
+    user_id: str
+    started_at: datetime
+    ended_at: datetime | None
+    revision_start: datetime
+    revision_end: datetime | None
+    attributes: dict[str, Any]
+    metrics: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One stored series: its id for the world, its key for the store, and who made it."""
+
+    id: UUID
+    key: int
+    name: str | None
+    unit: str | None
+    meter_type: MeterType
+    archive_policy_name: str
+    resource_id: UUID | None
+    created_by_user_id: str
+    created_by_project_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """A kind of resource and the attributes that it has, each with its type and bounds as Gnocchi writes them."""
+
+    name: str
+    attributes: dict[str, dict[str, Any]]
+    state: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What part of a list: at most `limit` rows after the one named `marker`, by (attribute, descending) in order."""
+
+    limit: int
+    marker: str | None = None
+    sorts: tuple[tuple[str, bool], ...] = ()

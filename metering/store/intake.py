@@ -39,12 +39,13 @@ ENSURE_RESOURCES: LiteralString = """
         %(seen)s::timestamptz[], %(attributes)s::jsonb[])
         AS u (id, resource_type, original_resource_id, project_id, user_id, seen_at, attributes)
     ORDER BY id
-    ON CONFLICT (id) DO UPDATE SET deleted_at = NULL WHERE resource.deleted_at IS NOT NULL
+    ON CONFLICT (id) DO UPDATE SET deleted_at = NULL, creator = '', project_id = EXCLUDED.project_id
+    WHERE resource.deleted_at IS NOT NULL OR resource.creator <> ''
 """
 
 
 def ensure_resources(tx: Transaction, resources: Sequence[SeenResource]) -> None:
-    """Make the resources that are not there; one that was deleted is there again."""
+    """Make the resources that are not there; one that was deleted, or that a user made, is the product's own again."""
     tx.execute(
         ENSURE_RESOURCES,
         {
@@ -94,17 +95,26 @@ def apply_attributes(tx: Transaction, resources: Sequence[SeenResource]) -> None
 
 
 FIND_METRIC_KEYS: LiteralString = """
-    SELECT c.resource_id, c.name, c.key
+    SELECT c.resource_id, c.name, c.key, c.created_by_user_id <> '' AS is_of_user
     FROM unnest(%s::uuid[], %s::text[]) AS u (resource_id, name)
     JOIN metric c ON c.resource_id = u.resource_id AND c.name = u.name AND c.status = 'active'
+"""
+TAKE_OVER: LiteralString = """
+    UPDATE metric SET created_by_user_id = '', created_by_project_id = '' WHERE key = ANY(%s)
 """
 
 
 def find_metric_keys(tx: Transaction, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], int]:
-    """Return the keys of the metrics that exist, by resource and name."""
+    """Return the keys of the product's metrics that exist, by resource and name.
+
+    A metric that a user had made under such a name is the product's from now on, so that nobody else writes what is billed.
+    """
     with tx.cursor(binary=True) as cursor:
-        cursor.execute(FIND_METRIC_KEYS, ([pair[0] for pair in wanted], [pair[1] for pair in wanted]))
-        return {(row[0], row[1]): row[2] for row in cursor}
+        rows = cursor.execute(FIND_METRIC_KEYS, ([p[0] for p in wanted], [p[1] for p in wanted])).fetchall()
+    of_users = [row[2] for row in rows if row[3]]
+    if of_users:
+        tx.execute(TAKE_OVER, (of_users,))
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,44 @@
 """Metrics: finding, listing, making and deleting them."""
 
-from collections.abc import Sequence
-from typing import LiteralString
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
 from uuid import UUID
 
+from psycopg import sql
+from psycopg.rows import class_row
+
 from foundation.database import Transaction
+from foundation.errors import Invalid
+from metering.model import Listing, Metric
+from metering.visibility import Viewer
+
+METRIC_COLUMNS: LiteralString = """
+    c.id, c.key, c.name, c.unit, c.meter_type, c.archive_policy_name, c.resource_id, c.created_by_user_id,
+    c.created_by_project_id
+"""
+VISIBLE_METRICS: LiteralString = """
+    FROM metric c LEFT JOIN resource r ON r.id = c.resource_id
+    WHERE c.status = 'active' AND (%(project_id)s::text IS NULL OR c.created_by_project_id = %(project_id)s
+        OR r.project_id = %(project_id)s OR r.creator = %(creator)s)
+"""
+SORT_COLUMNS: Mapping[str, LiteralString] = {
+    "id": "c.id",
+    "name": "c.name",
+    "unit": "c.unit",
+    "resource_id": "c.resource_id",
+    "archive_policy_name": "c.archive_policy_name",
+    "creator": "c.created_by_user_id",
+    "status": "c.status",
+}
+FILTER_CONDITIONS: Mapping[str, LiteralString] = {
+    "id": "c.id = %(id)s",
+    "name": "c.name = %(name)s",
+    "unit": "c.unit = %(unit)s",
+    "resource_id": "c.resource_id = %(resource_id)s",
+    "archive_policy_name": "c.archive_policy_name = %(archive_policy_name)s",
+    "created_by_user_id": "c.created_by_user_id = %(created_by_user_id)s",
+    "created_by_project_id": "c.created_by_project_id = %(created_by_project_id)s",
+}
 
 FIND_VISIBLE_KEYS: LiteralString = """
     SELECT q.project_id, c.id, c.key
@@ -20,3 +54,120 @@ def find_visible_keys(tx: Transaction, wanted: Sequence[tuple[str | None, UUID]]
     """Return the keys of metrics by id, each within what a project may see (None: all)."""
     rows = tx.execute(FIND_VISIBLE_KEYS, ([pair[0] for pair in wanted], [pair[1] for pair in wanted]))
     return {(row[0], row[1]): row[2] for row in rows}
+
+
+FIND_METRICS: LiteralString = "SELECT " + METRIC_COLUMNS + VISIBLE_METRICS + " AND c.id = ANY(%(ids)s)"
+
+
+def find_metrics(tx: Transaction, ids: Sequence[UUID], viewer: Viewer) -> dict[UUID, Metric]:
+    """Return those of the metrics that the viewer may see."""
+    parameters = {"ids": list(ids), "project_id": viewer.project_id, "creator": viewer.creator}
+    with tx.cursor(row_factory=class_row(Metric)) as cursor:
+        return {metric.id: metric for metric in cursor.execute(FIND_METRICS, parameters)}
+
+
+FIND_NAMED: LiteralString = (
+    "SELECT "
+    + METRIC_COLUMNS
+    + VISIBLE_METRICS
+    + " AND (c.resource_id, c.name) IN (SELECT * FROM unnest(%(resources)s::uuid[], %(names)s::text[]))"
+)
+
+
+def find_named_metrics(
+    tx: Transaction, wanted: Sequence[tuple[UUID, str]], viewer: Viewer
+) -> dict[tuple[UUID | None, str | None], Metric]:
+    """Return those metrics of resources, by resource and name, that the viewer may see."""
+    parameters = {
+        "resources": [pair[0] for pair in wanted],
+        "names": [pair[1] for pair in wanted],
+        "project_id": viewer.project_id,
+        "creator": viewer.creator,
+    }
+    with tx.cursor(row_factory=class_row(Metric)) as cursor:
+        return {(metric.resource_id, metric.name): metric for metric in cursor.execute(FIND_NAMED, parameters)}
+
+
+def list_metrics(tx: Transaction, viewer: Viewer, filters: Mapping[str, Any], listing: Listing) -> Sequence[Metric]:
+    """Return a page of the metrics that the viewer may see and the filters match."""
+    conditions = [sql.SQL(" AND " + FILTER_CONDITIONS[name]) for name in filters if name in FILTER_CONDITIONS]
+    order = ordering(listing, SORT_COLUMNS)
+    statement = sql.SQL(
+        "WITH listed AS (SELECT {columns}, row_number() OVER (ORDER BY {order}) AS place {visible} {conditions})"
+        " SELECT id, key, name, unit, meter_type, archive_policy_name, resource_id, created_by_user_id,"
+        " created_by_project_id FROM listed"
+        " WHERE place > coalesce((SELECT place FROM listed WHERE id = %(marker)s::uuid), 0) ORDER BY place LIMIT %(limit)s"
+    ).format(
+        columns=sql.SQL(METRIC_COLUMNS),
+        order=order,
+        visible=sql.SQL(VISIBLE_METRICS),
+        conditions=sql.SQL("").join(conditions),
+    )
+    parameters = {
+        **filters,
+        "project_id": viewer.project_id,
+        "creator": viewer.creator,
+        "marker": listing.marker,
+        "limit": listing.limit,
+    }
+    with tx.cursor(row_factory=class_row(Metric)) as cursor:
+        return cursor.execute(statement, parameters).fetchall()
+
+
+def ordering(listing: Listing, columns: Mapping[str, LiteralString]) -> sql.Composable:
+    """Return ORDER BY's list; the id comes last, so that a page is the same each time."""
+    parts: list[sql.Composable] = []
+    for attribute, descending in listing.sorts:
+        column = columns.get(attribute)
+        if column is None:
+            raise Invalid(f"Cannot sort by '{attribute}'", field="sort")
+        parts.append(sql.SQL(column + (" DESC NULLS LAST" if descending else " ASC NULLS LAST")))
+    return sql.SQL(", ").join([*parts, sql.SQL(columns["id"])])
+
+
+INSERT_METRIC: LiteralString = """
+    INSERT INTO metric (id, name, unit, meter_type, archive_policy_name, resource_id, created_by_user_id,
+        created_by_project_id)
+    VALUES (%(id)s, %(name)s, %(unit)s, %(meter_type)s, %(archive_policy_name)s, %(resource_id)s,
+        %(created_by_user_id)s, %(created_by_project_id)s)
+    ON CONFLICT (resource_id, name) WHERE status = 'active' DO NOTHING
+    RETURNING id, key, name, unit, meter_type, archive_policy_name, resource_id, created_by_user_id, created_by_project_id
+"""
+
+
+def insert_metric(tx: Transaction, **facts: Any) -> Metric | None:
+    """Make a metric; None where its resource has one of this name."""
+    with tx.cursor(row_factory=class_row(Metric)) as cursor:
+        return cursor.execute(INSERT_METRIC, facts).fetchone()
+
+
+ATTACH_METRICS: LiteralString = """
+    UPDATE metric SET resource_id = %(resource_id)s, name = coalesce(u.name, metric.name)
+    FROM unnest(%(ids)s::uuid[], %(names)s::text[]) AS u (id, name) WHERE metric.id = u.id
+"""
+
+
+def attach_metrics(tx: Transaction, resource_id: UUID, metric_ids: Mapping[str, UUID]) -> None:
+    """Give metrics to a resource under new names."""
+    tx.execute(
+        ATTACH_METRICS,
+        {"resource_id": resource_id, "ids": list(metric_ids.values()), "names": list(metric_ids)},
+    )
+
+
+MARK_DELETED: LiteralString = "UPDATE metric SET status = 'delete' WHERE id = ANY(%s)"
+
+
+def mark_metrics_deleted(tx: Transaction, ids: Sequence[UUID]) -> None:
+    """Hide metrics; their samples stay for the bills that rest on them."""
+    tx.execute(MARK_DELETED, (list(ids),))
+
+
+COUNT_METRICS: LiteralString = "SELECT count(*) FROM metric WHERE status = 'active'"
+
+
+def count_metrics(tx: Transaction) -> int:
+    """Count the metrics that are served."""
+    row = tx.execute(COUNT_METRICS).fetchone()
+    assert row is not None
+    return int(row[0])

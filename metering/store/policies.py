@@ -1,25 +1,13 @@
 """Archive policies and the rules that choose them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg.rows import class_row
 
 from foundation.database import Transaction
+from metering.archive_policies import ArchivePolicy
 from metering.samples import ArchivePolicyRule
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivePolicy:
-    """Which rollups are kept: parallel lists of granularities and numbers of points, finest first, and the methods served."""
-
-    name: str
-    back_window: int
-    aggregation_methods: list[str]
-    granularities_us: list[int]
-    points: list[int]
-
 
 LIST_POLICIES: LiteralString = """
     SELECT p.name, p.back_window, p.aggregation_methods,

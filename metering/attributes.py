@@ -1,0 +1,122 @@
+"""Whether a resource's attributes fit its type, as Gnocchi judges it. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from foundation.errors import Invalid
+from metering.model import ResourceType, resource_id_of
+
+TEXT_LENGTH_MAX = 255
+ATTRIBUTES_MAX = 100
+
+
+def checked_attributes(resource_type: ResourceType, given: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
+    """Return the attributes to store; raise Invalid with Gnocchi's sentence for one that the type does not know or allow."""
+    checked: dict[str, Any] = {}
+    for name, value in given.items():
+        rule = resource_type.attributes.get(name)
+        if rule is None:
+            raise Invalid(f"Invalid input: extra keys not allowed @ data['{name}']", field=name)
+        checked[name] = None if value is None and not rule.get("required") else checked_value(name, rule, value)
+    missing = [name for name, rule in resource_type.attributes.items() if rule.get("required") and name not in given]
+    if is_new and missing:
+        raise Invalid(f"Invalid input: required key not provided @ data['{missing[0]}']", field=missing[0])
+    return checked
+
+
+def checked_value(name: str, rule: Mapping[str, Any], value: Any) -> Any:
+    """Check one value against its attribute's type and bounds."""
+    match rule["type"]:
+        case "string" if isinstance(value, str):
+            low, high = rule.get("min_length", 0), rule.get("max_length", TEXT_LENGTH_MAX)
+            if low <= len(value) <= high:
+                return value
+            raise Invalid(f"Invalid input: length of value must be {low} to {high} @ data['{name}']", field=name)
+        case "uuid" if isinstance(value, str):
+            try:
+                return str(UUID(value))
+            except ValueError:
+                return str(resource_id_of(value))
+        case "number" if isinstance(value, int | float) and not isinstance(value, bool):
+            low, high = rule.get("min"), rule.get("max")
+            if (low is None or value >= low) and (high is None or value <= high):
+                return value
+        case "bool" if isinstance(value, bool):
+            return value
+        case "datetime" if isinstance(value, str):
+            try:
+                return datetime.fromisoformat(value).isoformat()
+            except ValueError:
+                pass
+        case _:
+            pass
+    raise Invalid(f"Invalid input: expected a valid {rule['type']} @ data['{name}']", field=name)
+
+
+def checked_type(name: str, attributes: Mapping[str, Mapping[str, Any]]) -> ResourceType:
+    """Make a resource type from what a caller says of its attributes, completed with Gnocchi's defaults."""
+    if len(attributes) > ATTRIBUTES_MAX:
+        raise Invalid(f"a resource type has at most {ATTRIBUTES_MAX} attributes", field="attributes")
+    complete: dict[str, dict[str, Any]] = {}
+    for attribute, rule in attributes.items():
+        if not attribute.isidentifier() or attribute in RESERVED:
+            raise Invalid(f"Invalid input: invalid attribute name @ data['{attribute}']", field=attribute)
+        kind = rule.get("type", "string")
+        bounds = TYPE_BOUNDS.get(kind)
+        unknown = set(rule) - {"type", "required", "options", *(bounds or {})}
+        if bounds is None or unknown:
+            raise Invalid(f"Invalid input: unknown attribute type or option @ data['attributes']['{attribute}']")
+        complete[attribute] = {
+            "type": kind,
+            "required": bool(rule.get("required", True)),
+            **{bound: rule.get(bound, default) for bound, default in bounds.items()},
+        }
+    return ResourceType(name, complete)
+
+
+RESERVED = frozenset(
+    (
+        *("id", "type", "metrics", "revision", "revision_start", "revision_end", "started_at", "ended_at", "user_id"),
+        *("project_id", "creator", "created_by_user_id", "created_by_project_id", "original_resource_id", "get"),
+    )
+)
+TYPE_BOUNDS.get(kind)
+        unknown = set(rule) - {"type", "required", "options", *(bounds or {})}
+        if bounds is None or unknown:
+            raise Invalid(f"Invalid input: unknown attribute type or option @ data['attributes']['{attribute}']")
+        complete[attribute] = {
+            "type": kind,
+            "required": bool(rule.get("required", True)),
+            **{bound: rule.get(bound, default) for bound, default in bounds.items()},
+        }
+    return ResourceType(name, complete)
+
+
+RESERVED = frozenset(
+    [
+        "id",
+        "type",
+        "metrics",
+        "revision",
+        "revision_start",
+        "revision_end",
+        "started_at",
+        "ended_at",
+        "user_id",
+        "project_id",
+        "creator",
+        "created_by_user_id",
+        "created_by_project_id",
+        "original_resource_id",
+        "get",
+    ]
+)
+TYPE_BOUNDS: Mapping[str, Mapping[str, Any]] = {
+    "string": {"min_length": 0, "max_length": TEXT_LENGTH_MAX},
+    "uuid": {},
+    "number": {"min": None, "max": None},
+    "bool": {},
+    "datetime": {},
+}

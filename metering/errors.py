@@ -1,0 +1,140 @@
+"""What can be wrong in metering. The sentences are Gnocchi's to the letter, since its client tells failures apart by them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from foundation.errors import Conflict, Forbidden, Invalid, NotFound
+
+
+class ArchivePolicyNotFound(NotFound):
+    """No such archive policy."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Archive policy {name} does not exist")
+
+
+class ArchivePolicyRuleNotFound(NotFound):
+    """No such rule."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Archive policy rule {name} does not exist")
+
+
+class MetricNotFound(NotFound):
+    """No such metric, or another project's."""
+
+    def __init__(self, metric: object) -> None:
+        super().__init__(f"Metric {metric} does not exist")
+
+
+class ResourceNotFound(NotFound):
+    """No such resource, or another project's."""
+
+    def __init__(self, resource: object) -> None:
+        super().__init__(f"Resource {resource} does not exist")
+
+
+class ResourceTypeNotFound(NotFound):
+    """No such resource type."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Resource type {name} does not exist")
+
+
+class AggregationNotFound(NotFound):
+    """The metric's archive policy does not keep this."""
+
+    def __init__(self, metric: object, method: str, granularity_s: float | None = None) -> None:
+        where = "" if granularity_s is None else f" at granularity '{granularity_s}'"
+        super().__init__(f"Aggregation method '{method}'{where} for metric {metric} does not exist")
+
+
+class ArchivePolicyExists(Conflict):
+    """The name is taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Archive policy {name} already exists")
+
+
+class ArchivePolicyRuleExists(Conflict):
+    """The name is taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Archive policy rule {name} already exists")
+
+
+class NamedMetricExists(Conflict):
+    """The resource has a metric of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Named metric {name} already exists")
+
+
+class ResourceExists(Conflict):
+    """The id is taken."""
+
+    def __init__(self, resource: object) -> None:
+        super().__init__(f"Resource {resource} already exists")
+
+
+class ResourceTypeExists(Conflict):
+    """The name is taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Resource type {name} already exists")
+
+
+class InUse(Invalid):
+    """It cannot be deleted while something needs it."""
+
+    def __init__(self, noun: str, name: str) -> None:
+        super().__init__(f"{noun} {name} is still in use")
+
+
+class ArchivePolicyUnchangeable(Invalid):
+    """Only a policy's points and back window can change, not its granularities."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"Archive policy {name} does not support change: {reason}")
+
+
+class NoRuleMatches(Invalid):
+    """A metric needs an archive policy, by name or by a rule."""
+
+    def __init__(self, metric_name: str | None) -> None:
+        super().__init__(f"No archive policy rule found for metric {metric_name}")
+
+
+class SeveralUnknown(Invalid):
+    """Several things of a batch are not there; the details name each."""
+
+    def __init__(self, cause: str, detail: Sequence[Any]) -> None:
+        super().__init__(f"{cause}: {', '.join(str(one) for one in detail[:20])}")
+        self.cause = cause
+        self.detail = list(detail)
+
+
+class CannotAggregate(Invalid):
+    """The metrics do not fit together."""
+
+    def __init__(self, reason: str, detail: Sequence[Any] = ()) -> None:
+        super().__init__(f"Metrics can't being aggregated: {reason}")
+        self.cause = "Metrics can't being aggregated"
+        self.reason = reason
+        self.detail = list(detail)
+
+
+class MeasuresRefused(Forbidden):
+    """Only who made a metric, or an admin, may write to it: what the meters say is on the bill."""
+
+    def __init__(self) -> None:
+        super().__init__("only the creator of a metric or an admin may write to it or delete it")
+
+
+class MetricsNotFound(NotFound):
+    """The operations name metrics that are not there, or are another project's."""
+
+    def __init__(self, metrics: Sequence[str]) -> None:
+        super().__init__(f"Metrics not found: {', '.join(metrics)}")
+        self.cause = "Metrics not found"
+        self.detail = list(metrics)

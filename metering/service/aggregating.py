@@ -1,0 +1,301 @@
+"""Measures of one metric, and Gnocchi's `aggregates` over many: which metrics, which buckets, then the operations."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+import numpy as np
+
+from foundation.database import Transaction
+from foundation.errors import Invalid
+from identity.model import Caller
+from metering.aggregates import Grid, Series, grid_of, resample
+from metering.archive_policies import METHODS_ALL, ArchivePolicy
+from metering.errors import AggregationNotFound, CannotAggregate, MetricsNotFound
+from metering.filters import Filter
+from metering.model import Listing, Metric, Resource
+from metering.operations import Column, Expression, Matrix, MetricWanted, evaluate, metrics_wanted
+from metering.samples import OLDEST
+from metering.service import policies
+from metering.service.metrics import find_metrics
+from metering.service.reading import SeriesWanted, read_series
+from metering.service.resources import search_resources
+
+RESOURCES_MAX = 10_000
+POINTS_MAX = 1_000_000
+FUTURE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuresRequest:
+    """Which measures of a metric: without a granularity, all that its archive policy keeps."""
+
+    method: str
+    start: datetime | None
+    stop: datetime | None
+    granularity_us: int | None
+    resample_us: int | None
+    now: datetime
+
+    @property
+    def stop_at(self) -> datetime:
+        """Where to stop; nothing is kept from further in the future than a few minutes."""
+        return self.stop or self.now + FUTURE
+
+
+def get_measures(tx: Transaction, metric: Metric, request: MeasuresRequest) -> Sequence[tuple[int, Series]]:
+    """Return a metric's measures, coarsest granularity first, each with its width in microseconds.
+
+    At most as many of each width as the archive policy keeps points, the latest. Raises AggregationNotFound.
+    """
+    policy = policies.get_archive_policy(tx, metric.archive_policy_name)
+    check_method(metric, policy, request.method)
+    granularities = granularities_of(metric, policy, request)
+    start, stop = request.start or OLDEST, request.stop_at
+    wanted = [
+        SeriesWanted(metric.key, request.method, granularity, start, stop)
+        for granularity in granularities
+        if start < stop
+    ]
+    read = read_series(tx, wanted)
+    answers: list[tuple[int, Series]] = []
+    for one in wanted:
+        points = policy.points[policy.granularities_us.index(one.granularity_us)]
+        series = Series(read[one].times_us[-points:], read[one].values[-points:])
+        if request.resample_us is not None:
+            grid = resample(
+                Grid(series.times_us, series.values[:, None]),
+                granularity_us=request.resample_us,
+                method=request.method.removeprefix("rate:"),
+            )
+            answers.append((request.resample_us, Series(grid.times_us, grid.values[:, 0])))
+        else:
+            answers.append((one.granularity_us, series))
+    return answers
+
+
+def check_method(metric: Metric, policy: ArchivePolicy, method: str) -> None:
+    """Raise AggregationNotFound where the metric's policy does not serve the method, Invalid where nothing does."""
+    if method not in METHODS_ALL:
+        raise Invalid(f"Invalid aggregation method: '{method}' is not one of those that /v1/capabilities lists")
+    if method not in policy.aggregation_methods:
+        raise AggregationNotFound(metric.id, method, policy.granularities_us[-1] / 1e6)
+
+
+def granularities_of(metric: Metric, policy: ArchivePolicy, request: MeasuresRequest) -> list[int]:
+    """Return the widths to answer with, coarsest first."""
+    if request.granularity_us is None:
+        if request.resample_us is not None:
+            raise Invalid("A granularity must be specified to resample", field="granularity")
+        return policy.granularities_us[::-1]
+    if request.granularity_us not in policy.granularities_us:
+        raise AggregationNotFound(metric.id, request.method, request.granularity_us / 1e6)
+    return [request.granularity_us]
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatesRequest:
+    """What `aggregates` is asked: operations over metrics by id, or by name on the resources that a search finds."""
+
+    expression: Expression
+    now: datetime
+    resource_type: str | None = None
+    search: Filter | None = None
+    start: datetime | None = None
+    stop: datetime | None = None
+    granularities_us: tuple[int, ...] = ()
+    needed_overlap: float = 100.0
+    fill: "float | Literal['null', 'dropna'] | None" = "dropna"
+    groupby: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateGroup:
+    """One answer of `aggregates`: a matrix a granularity, coarsest first, and what went into it."""
+
+    group: Mapping[str, object]
+    matrices: Sequence[Matrix]
+    metrics: Sequence[Metric] = ()
+    resources: Sequence[Resource] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A series that the operations are about: the metric, what it is called in them, and whose it is."""
+
+    metric: Metric
+    wanted: MetricWanted
+    owner: str = ""
+
+
+@dataclass(slots=True)
+class References:
+    """The series of one group."""
+
+    group: Mapping[str, object]
+    references: list[Reference] = field(default_factory=list[Reference])
+    resources: list[Resource] = field(default_factory=list[Resource])
+
+
+def aggregate(tx: Transaction, caller: Caller, request: AggregatesRequest) -> Sequence[AggregateGroup]:
+    """Evaluate operations over metrics; with groupby one answer a group, else exactly one."""
+    wanted = metrics_wanted(request.expression)
+    if request.resource_type is None:
+        groups = [References({}, by_id(tx, caller, wanted))]
+    else:
+        groups = by_resource(tx, caller, request, wanted)
+    policy_of = {policy.name: policy for policy in policies.list_archive_policies(tx)}
+    widths = [common_granularities(group.references, policy_of, request) for group in groups]
+    asked = {
+        (reference, width): series_wanted(reference, width, request)
+        for group, own in zip(groups, widths, strict=True)
+        for reference in group.references
+        for width in own
+    }
+    series = read_series(tx, asked.values())
+    if sum(len(one.values) for one in series.values()) > POINTS_MAX:
+        raise Invalid(f"more than {POINTS_MAX} points; ask for a shorter time or a coarser granularity")
+    answers: list[AggregateGroup] = []
+    for group, own in zip(groups, widths, strict=True):
+        matrices = [
+            evaluate(request.expression, laid_out(group.references, width, asked, series, request)) for width in own
+        ]
+        used = list({reference.metric.id: reference.metric for reference in group.references}.values())
+        answers.append(AggregateGroup(group.group, matrices, used, group.resources))
+    return answers
+
+
+def series_wanted(reference: Reference, width: int, request: AggregatesRequest) -> SeriesWanted:
+    """Return the series of one reference in buckets of one width."""
+    stop = request.stop or request.now + FUTURE
+    start = min(request.start or OLDEST, stop)
+    return SeriesWanted(reference.metric.key, reference.wanted.aggregation, width, start, stop)
+
+
+def by_id(tx: Transaction, caller: Caller, wanted: Sequence[MetricWanted]) -> list[Reference]:
+    """Find the metrics that operations name by id."""
+    ids: dict[str, UUID] = {}
+    for one in wanted:
+        try:
+            ids[one.metric] = UUID(one.metric)
+        except ValueError:
+            raise Invalid(f"Invalid operations: '{one.metric}' is not a metric's id", field="operations") from None
+    found = find_metrics(tx, caller, list(ids.values()))
+    missing = sorted({str(metric_id) for metric_id in ids.values() if metric_id not in found})
+    if missing:
+        raise MetricsNotFound(missing)
+    return [Reference(found[ids[one.metric]], one) for one in wanted]
+
+
+def by_resource(
+    tx: Transaction, caller: Caller, request: AggregatesRequest, wanted: Sequence[MetricWanted]
+) -> list[References]:
+    """Find the metrics that operations name on the resources of a search, one group for each value of groupby."""
+    assert request.resource_type is not None
+    found = search_resources(
+        tx,
+        caller,
+        resource_type=request.resource_type,
+        search=request.search,
+        listing=Listing(limit=RESOURCES_MAX),
+    )
+    metric_ids = {
+        (resource.id, one.metric): UUID(resource.metrics[one.metric])
+        for resource in found
+        for one in wanted
+        if one.metric in resource.metrics
+    }
+    metrics = find_metrics(tx, caller, list(metric_ids.values()))
+    groups: dict[tuple[object, ...], References] = {}
+    for resource in found:
+        values = tuple(attribute_of(resource, name) for name in request.groupby)
+        group = groups.setdefault(values, References(dict(zip(request.groupby, values, strict=True))))
+        own = [
+            Reference(metrics[metric_id], one, str(resource.id))
+            for one in wanted
+            if (metric_id := metric_ids.get((resource.id, one.metric))) in metrics and metric_id is not None
+        ]
+        if own:
+            group.resources.append(resource)
+            group.references.extend(own)
+    filled = [group for group in groups.values() if group.references]
+    if not filled:
+        raise MetricsNotFound(sorted({one.metric for one in wanted}))
+    return filled
+
+
+def attribute_of(resource: Resource, name: str) -> object:
+    """Return what a resource is grouped by."""
+    if name in ("id", "project_id", "user_id", "original_resource_id", "creator"):
+        value = getattr(resource, name)
+        return str(value) if value != "" else None
+    if name == "type":
+        return resource.resource_type
+    return resource.attributes.get(name)
+
+
+def common_granularities(
+    references: Sequence[Reference], policy_of: Mapping[str, ArchivePolicy], request: AggregatesRequest
+) -> list[int]:
+    """Return the widths to evaluate, coarsest first: those asked for, or those that all metrics keep."""
+    kept: list[set[int]] = []
+    for reference in references:
+        policy = policy_of[reference.metric.archive_policy_name]
+        method = reference.wanted.aggregation
+        check_method(reference.metric, policy, method)
+        for width in request.granularities_us:
+            if width not in policy.granularities_us:
+                raise AggregationNotFound(reference.metric.id, method, width / 1e6)
+        kept.append(set(policy.granularities_us))
+    if request.granularities_us:
+        return sorted(request.granularities_us, reverse=True)
+    if isinstance(request.fill, int | float) or request.fill == "null":
+        raise CannotAggregate("Granularity must be specified when fill is used", named(references))
+    common = sorted(set.intersection(*kept), reverse=True)
+    if not common:
+        raise CannotAggregate("No granularity match", named(references))
+    return common
+
+
+def named(references: Iterable[Reference]) -> list[list[str]]:
+    """Return references as Gnocchi names them in its faults."""
+    return [
+        [*([reference.owner] if reference.owner else []), reference.wanted.metric, reference.wanted.aggregation]
+        for reference in references
+    ]
+
+
+def laid_out(
+    references: Sequence[Reference],
+    width: int,
+    asked: Mapping[tuple[Reference, int], SeriesWanted],
+    series: Mapping[SeriesWanted, Series],
+    request: AggregatesRequest,
+) -> Matrix:
+    """Lay the series of a group side by side, and fill or check what is missing as `fill` and `needed_overlap` say."""
+    filler = float(request.fill) if isinstance(request.fill, int | float) else np.nan
+    grid = grid_of([series[asked[reference, width]] for reference in references], filler=filler)
+    if request.fill is None:
+        grid = overlapping(grid, request, named(references))
+    columns = tuple(Column(reference.wanted, reference.owner) for reference in references)
+    return Matrix(width, grid.times_us, grid.values, columns)
+
+
+def overlapping(grid: Grid, request: AggregatesRequest, names: Sequence[object]) -> Grid:
+    """Cut a grid to where all series begin and end, and raise CannotAggregate where too few instants have all of them."""
+    complete = np.flatnonzero(~np.isnan(grid.values).any(axis=1))
+    if len(complete) == 0:
+        if request.needed_overlap > 0 and len(grid.times_us):
+            raise CannotAggregate("No overlap", names)
+        return grid
+    last = complete[-1] + 1 if request.stop is None else len(grid.times_us)
+    first = complete[0] if request.start is None else 0
+    cut = Grid(grid.times_us[first:last], grid.values[first:last])
+    overlap = len(complete) * 100.0 / len(cut.times_us)
+    if overlap < request.needed_overlap:
+        raise CannotAggregate(
+            f"Less than {request.needed_overlap:f}% of datapoints overlap in this timespan ({overlap:.2f}%)", names
+        )
+    return cut

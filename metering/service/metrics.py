@@ -1,0 +1,107 @@
+"""Metrics: making, finding and deleting them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from foundation.database import Transaction
+from foundation.errors import Forbidden
+from foundation.ids import new_id
+from identity.model import Caller
+from metering.errors import MeasuresRefused, MetricNotFound, NamedMetricExists, NoRuleMatches
+from metering.model import Listing, MeterType, Metric, Resource
+from metering.samples import choose_archive_policy
+from metering.service.policies import get_archive_policy
+from metering.store import metrics, policies
+from metering.visibility import may_change_metric, may_change_resource, viewer_of
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRequest:
+    """What a caller says of a metric; without an archive policy the rules choose one by the name."""
+
+    name: str | None = None
+    unit: str | None = None
+    archive_policy_name: str | None = None
+    meter_type: MeterType = "gauge"
+
+
+def get_metric(tx: Transaction, caller: Caller, metric_id: UUID) -> Metric:
+    """Return a metric; another project's does not exist."""
+    found = metrics.find_metrics(tx, [metric_id], viewer_of(caller)).get(metric_id)
+    if found is None:
+        raise MetricNotFound(metric_id)
+    return found
+
+
+def find_metrics(tx: Transaction, caller: Caller, ids: Sequence[UUID]) -> Mapping[UUID, Metric]:
+    """Return those of the metrics that the caller may see."""
+    return metrics.find_metrics(tx, ids, viewer_of(caller))
+
+
+def list_metrics(tx: Transaction, caller: Caller, filters: Mapping[str, Any], listing: Listing) -> Sequence[Metric]:
+    """Return a page of the metrics that the caller may see."""
+    if listing.marker is not None and listing.marker != "":
+        get_metric(tx, caller, UUID(listing.marker))
+    return metrics.list_metrics(tx, viewer_of(caller), filters, listing)
+
+
+def create_metric(
+    tx: Transaction, caller: Caller, request: MetricRequest, *, resource: Resource | None = None
+) -> Metric:
+    """Make a metric, on its own or on a resource that the caller may change: what the product meters, nobody forges."""
+    if resource is not None and not may_change_resource(caller, resource):
+        raise Forbidden("only the creator of a resource or an admin may add metrics to it")
+    made = metrics.insert_metric(
+        tx,
+        id=new_id(),
+        name=request.name,
+        unit=request.unit,
+        meter_type=request.meter_type,
+        archive_policy_name=archive_policy_for(tx, request),
+        resource_id=resource.id if resource is not None else None,
+        created_by_user_id=caller.user_id,
+        created_by_project_id=caller.project_id,
+    )
+    if made is None:
+        raise NamedMetricExists(request.name or "")
+    return made
+
+
+def archive_policy_for(tx: Transaction, request: MetricRequest) -> str:
+    """Return the archive policy of a new metric: the one it names, or the one that a rule gives."""
+    if request.archive_policy_name is not None:
+        return get_archive_policy(tx, request.archive_policy_name).name
+    chosen = choose_archive_policy(policies.list_rules(tx), request.name or "")
+    if chosen is None:
+        raise NoRuleMatches(request.name)
+    return chosen
+
+
+def attach_metrics(tx: Transaction, caller: Caller, resource_id: UUID, given: Mapping[str, UUID]) -> None:
+    """Give existing metrics to a resource under these names."""
+    found = find_metrics(tx, caller, list(given.values()))
+    for metric_id in given.values():
+        metric = found.get(metric_id)
+        if metric is None:
+            raise MetricNotFound(metric_id)
+        require_change(caller, metric)
+    metrics.attach_metrics(tx, resource_id, given)
+
+
+def delete_metric(tx: Transaction, caller: Caller, metric_id: UUID) -> None:
+    """Hide a metric; its samples stay for the bill."""
+    require_change(caller, get_metric(tx, caller, metric_id))
+    metrics.mark_metrics_deleted(tx, [metric_id])
+
+
+def require_change(caller: Caller, metric: Metric) -> None:
+    """Raise MeasuresRefused unless the caller may write to the metric."""
+    if not may_change_metric(caller, metric):
+        raise MeasuresRefused
+
+
+def count_metrics(tx: Transaction) -> int:
+    """Count the metrics that are served."""
+    return metrics.count_metrics(tx)

@@ -1,0 +1,127 @@
+"""Archive policies, the rules that choose them, and resource types: what an operator sets up."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from foundation.database import Transaction
+from metering.archive_policies import ArchivePolicy
+from metering.errors import (
+    ArchivePolicyExists,
+    ArchivePolicyNotFound,
+    ArchivePolicyRuleExists,
+    ArchivePolicyRuleNotFound,
+    ArchivePolicyUnchangeable,
+    InUse,
+    ResourceTypeExists,
+    ResourceTypeNotFound,
+)
+from metering.model import ResourceType
+from metering.samples import ArchivePolicyRule
+from metering.store import policies, resource_types
+
+
+def list_archive_policies(tx: Transaction) -> Sequence[ArchivePolicy]:
+    """Return all archive policies by name."""
+    return policies.list_policies(tx)
+
+
+def get_archive_policy(tx: Transaction, name: str) -> ArchivePolicy:
+    """Return an archive policy; raise ArchivePolicyNotFound."""
+    policy = policies.find_policy(tx, name)
+    if policy is None:
+        raise ArchivePolicyNotFound(name)
+    return policy
+
+
+def create_archive_policy(tx: Transaction, policy: ArchivePolicy) -> ArchivePolicy:
+    """Make an archive policy; raise ArchivePolicyExists."""
+    if not policies.insert_policy(tx, policy):
+        raise ArchivePolicyExists(policy.name)
+    return policy
+
+
+def update_archive_policy(
+    tx: Transaction, name: str, *, back_window: int | None, points: dict[int, int] | None
+) -> ArchivePolicy:
+    """Change how many points are kept of each granularity, and the back window; the granularities must stay the same."""
+    policy = get_archive_policy(tx, name)
+    if points is not None:
+        if sorted(points) != policy.granularities_us:
+            raise ArchivePolicyUnchangeable(name, "granularities cannot be changed, added or dropped")
+        policy = replace(policy, points=[points[granularity] for granularity in policy.granularities_us])
+    if back_window is not None:
+        policy = replace(policy, back_window=back_window)
+    policies.update_policy(tx, policy)
+    return policy
+
+
+def delete_archive_policy(tx: Transaction, name: str) -> None:
+    """Delete a policy that no metric and no rule uses."""
+    get_archive_policy(tx, name)
+    if policies.is_policy_used(tx, name):
+        raise InUse("Archive policy", name)
+    policies.delete_policy(tx, name)
+
+
+def list_rules(tx: Transaction) -> Sequence[ArchivePolicyRule]:
+    """Return all rules by name."""
+    return policies.list_rules(tx)
+
+
+def get_rule(tx: Transaction, name: str) -> ArchivePolicyRule:
+    """Return a rule; raise ArchivePolicyRuleNotFound."""
+    found = next((rule for rule in policies.list_rules(tx) if rule.name == name), None)
+    if found is None:
+        raise ArchivePolicyRuleNotFound(name)
+    return found
+
+
+def create_rule(tx: Transaction, rule: ArchivePolicyRule) -> ArchivePolicyRule:
+    """Make a rule; it applies to metrics made from now on."""
+    get_archive_policy(tx, rule.archive_policy_name)
+    if not policies.insert_rule(tx, rule):
+        raise ArchivePolicyRuleExists(rule.name)
+    return rule
+
+
+def rename_rule(tx: Transaction, name: str, *, new_name: str) -> ArchivePolicyRule:
+    """Give a rule another name."""
+    rule = get_rule(tx, name)
+    if new_name != name and any(other.name == new_name for other in policies.list_rules(tx)):
+        raise ArchivePolicyRuleExists(new_name)
+    policies.rename_rule(tx, name, new_name=new_name)
+    return replace(rule, name=new_name)
+
+
+def delete_rule(tx: Transaction, name: str) -> None:
+    """Delete a rule; the metrics that it gave a policy keep it."""
+    if not policies.delete_rule(tx, name):
+        raise ArchivePolicyRuleNotFound(name)
+
+
+def list_resource_types(tx: Transaction) -> Sequence[ResourceType]:
+    """Return all resource types by name."""
+    return resource_types.list_resource_types(tx)
+
+
+def get_resource_type(tx: Transaction, name: str) -> ResourceType:
+    """Return a resource type; raise ResourceTypeNotFound."""
+    found = resource_types.find_resource_type(tx, name)
+    if found is None:
+        raise ResourceTypeNotFound(name)
+    return found
+
+
+def create_resource_type(tx: Transaction, resource_type: ResourceType) -> ResourceType:
+    """Make a resource type."""
+    if not resource_types.insert_resource_type(tx, resource_type):
+        raise ResourceTypeExists(resource_type.name)
+    return resource_type
+
+
+def delete_resource_type(tx: Transaction, name: str) -> None:
+    """Delete a resource type of which there is and was no resource; `generic` stays."""
+    get_resource_type(tx, name)
+    if name == "generic" or resource_types.is_resource_type_used(tx, name):
+        raise InUse("Resource type", name)
+    resource_types.delete_resource_type(tx, name)

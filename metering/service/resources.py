@@ -1,0 +1,185 @@
+"""Resources: what they are, what they were, and finding them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from foundation.database import Transaction
+from foundation.errors import Forbidden, Invalid
+from identity.model import Caller
+from identity.policy import is_admin
+from metering.attributes import checked_attributes
+from metering.errors import NamedMetricExists, ResourceExists, ResourceNotFound
+from metering.filters import Comparison, Every, Filter, Operator, equals
+from metering.model import Listing, Resource, resource_id_of
+from metering.service.metrics import MetricRequest, attach_metrics, create_metric
+from metering.service.policies import get_resource_type
+from metering.store import resources
+from metering.visibility import creator_of, may_change_resource, viewer_of
+
+BULK_DELETE_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRequest:
+    """What a caller says of a resource; absent fields are None, and `stays` names none of them."""
+
+    name: str
+    project_id: str | None = None
+    user_id: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+def get_resource(tx: Transaction, caller: Caller, name: str, *, resource_type: str = "generic") -> Resource:
+    """Return a resource by id or original name; another type's or another project's does not exist."""
+    found = resources.find_resource(tx, resource_id_of(name), viewer_of(caller))
+    if found is None or resource_type not in ("generic", found.resource_type):
+        raise ResourceNotFound(name)
+    return found
+
+
+def search_resources(
+    tx: Transaction,
+    caller: Caller,
+    *,
+    resource_type: str,
+    search: Filter | None,
+    listing: Listing,
+    with_history: bool = False,
+) -> Sequence[Resource]:
+    """Return a page of resources of a type (generic: of all types)."""
+    get_resource_type(tx, resource_type)
+    viewer = viewer_of(caller)
+    return resources.search_resources(
+        tx, viewer, resource_type=resource_type, search=search, listing=listing, with_history=with_history
+    )
+
+
+def list_history(
+    tx: Transaction, caller: Caller, name: str, *, resource_type: str, listing: Listing
+) -> Sequence[Resource]:
+    """Return a resource's states, the oldest first unless sorted otherwise."""
+    found = get_resource(tx, caller, name, resource_type=resource_type)
+    viewer = viewer_of(caller)
+    ordered = listing if listing.sorts else replace(listing, sorts=(("revision_start", False),))
+    return resources.search_resources(
+        tx, viewer, resource_type="generic", search=equals("id", str(found.id)), listing=ordered, with_history=True
+    )
+
+
+def create_resource(
+    tx: Transaction,
+    caller: Caller,
+    request: ResourceRequest,
+    *,
+    resource_type: str,
+    attributes: Mapping[str, Any],
+    metrics: Mapping[str, "MetricRequest | UUID"],
+    now: datetime,
+) -> Resource:
+    """Make a resource, with metrics that are made for it or given to it; only an admin makes one for another project."""
+    kind = get_resource_type(tx, resource_type)
+    project_id = request.project_id if request.project_id is not None else ""
+    if not is_admin(caller) and project_id not in ("", caller.project_id):
+        raise Forbidden("only an admin may make a resource for another project")
+    started_at = request.started_at or now
+    check_order(started_at, request.ended_at)
+    resource = Resource(
+        id=resource_id_of(request.name),
+        resource_type=resource_type,
+        original_resource_id=request.name,
+        creator=creator_of(caller),
+        project_id=project_id,
+        user_id=request.user_id or "",
+        started_at=started_at,
+        ended_at=request.ended_at,
+        revision_start=now,
+        revision_end=None,
+        attributes=checked_attributes(kind, attributes, is_new=True),
+        metrics={},
+    )
+    if not resources.insert_resource(tx, resource):
+        raise ResourceExists(resource.id)
+    set_metrics(tx, caller, resource, metrics)
+    return get_resource(tx, caller, str(resource.id))
+
+
+def update_resource(
+    tx: Transaction,
+    caller: Caller,
+    name: str,
+    *,
+    resource_type: str,
+    changes: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    metrics: Mapping[str, "MetricRequest | UUID"] | None,
+    now: datetime,
+) -> Resource:
+    """Change a resource; `changes` holds any of project_id, user_id, started_at and ended_at."""
+    former = get_resource(tx, caller, name, resource_type=resource_type)
+    require_change(caller, former)
+    if not is_admin(caller) and changes.get("project_id", former.project_id) not in (
+        former.project_id,
+        caller.project_id,
+    ):
+        raise Forbidden("only an admin may give a resource to another project")
+    kind = get_resource_type(tx, former.resource_type)
+    told = checked_attributes(kind, attributes, is_new=False)
+    updated = replace(former, attributes={**former.attributes, **told}, **changes)
+    check_order(updated.started_at, updated.ended_at)
+    if updated != former:
+        resources.update_resource(tx, updated, now=now)
+    if metrics:
+        set_metrics(tx, caller, updated, metrics)
+    return get_resource(tx, caller, str(former.id))
+
+
+def check_order(started_at: datetime, ended_at: datetime | None) -> None:
+    """Refuse a resource that ends before it starts."""
+    if ended_at is not None and ended_at < started_at:
+        raise Invalid("Start timestamp cannot be after end timestamp", field="ended_at")
+
+
+def require_change(caller: Caller, resource: Resource) -> None:
+    """Raise Forbidden unless the caller may change the resource."""
+    if not may_change_resource(caller, resource):
+        raise Forbidden("only the creator of a resource or an admin may change it")
+
+
+def set_metrics(
+    tx: Transaction, caller: Caller, resource: Resource, metrics: Mapping[str, "MetricRequest | UUID"]
+) -> None:
+    """Make or attach a resource's metrics."""
+    given = {name: metric for name, metric in metrics.items() if isinstance(metric, UUID)}
+    taken = [name for name in metrics if name in resource.metrics]
+    if taken:
+        raise NamedMetricExists(taken[0])
+    for name, metric in metrics.items():
+        if isinstance(metric, MetricRequest):
+            create_metric(tx, caller, replace(metric, name=name), resource=resource)
+    if given:
+        attach_metrics(tx, caller, resource.id, given)
+
+
+def delete_resource(tx: Transaction, caller: Caller, name: str, *, resource_type: str, now: datetime) -> None:
+    """Hide a resource with its metrics; what was metered stays for the bill."""
+    found = get_resource(tx, caller, name, resource_type=resource_type)
+    require_change(caller, found)
+    resources.mark_resources_deleted(tx, [found.id], now=now)
+
+
+def delete_resources(
+    tx: Transaction, caller: Caller, *, resource_type: str, search: Filter | None, now: datetime
+) -> int:
+    """Hide all resources that a filter matches and the caller may change; return how many."""
+    if search is None:
+        raise Invalid("caution: the query can not be empty, or it will delete entire database")
+    own = search if is_admin(caller) else Every((search, Comparison(Operator.EQ, "creator", creator_of(caller))))
+    found = search_resources(
+        tx, caller, resource_type=resource_type, search=own, listing=Listing(limit=BULK_DELETE_MAX)
+    )
+    resources.mark_resources_deleted(tx, [resource.id for resource in found], now=now)
+    return len(found)

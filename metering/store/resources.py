@@ -1,0 +1,190 @@
+"""Resources and their history: finding, searching, making, changing and deleting them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from foundation.database import Transaction
+from metering.filters import Filter
+from metering.model import Listing, Resource
+from metering.store.metrics import ordering
+from metering.store.search import condition_of
+from metering.visibility import Viewer
+
+COLUMNS: LiteralString = """
+    r.id, r.resource_type, r.original_resource_id, r.creator, r.project_id, r.user_id, r.started_at, r.ended_at,
+    r.revision_start, r.revision_end, r.attributes,
+    coalesce((SELECT jsonb_object_agg(c.name, c.id) FROM metric c WHERE c.resource_id = r.id AND c.status = 'active'), '{{}}')
+        AS metrics
+"""
+CURRENT: LiteralString = """(
+    SELECT id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at, revision_start,
+        NULL::timestamptz AS revision_end, attributes, deleted_at, 9223372036854775807 AS revision
+    FROM resource WHERE deleted_at IS NULL
+)"""
+WITH_HISTORY: LiteralString = """(
+    SELECT id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at, revision_start,
+        NULL::timestamptz AS revision_end, attributes, deleted_at, 9223372036854775807 AS revision
+    FROM resource WHERE deleted_at IS NULL
+    UNION ALL
+    SELECT v.id, v.resource_type, v.original_resource_id, v.creator, v.project_id, v.user_id, v.started_at, v.ended_at,
+        v.revision_start, v.revision_end, v.attributes, NULL, v.revision
+    FROM resource_revision v JOIN resource o ON o.id = v.id AND o.deleted_at IS NULL
+)"""
+SORT_COLUMNS: Mapping[str, LiteralString] = {
+    "id": "r.id",
+    "type": "r.resource_type",
+    "original_resource_id": "r.original_resource_id",
+    "creator": "r.creator",
+    "project_id": "r.project_id",
+    "user_id": "r.user_id",
+    "started_at": "r.started_at",
+    "ended_at": "r.ended_at",
+    "revision_start": "r.revision_start",
+    "revision_end": "r.revision_end",
+}
+
+SEARCH: LiteralString = """
+    WITH found AS (
+        SELECT r.*, row_number() OVER (ORDER BY {order}, r.revision) AS place
+        FROM {source} r
+        WHERE (%s::text IS NULL OR r.project_id = %s OR r.creator = %s)
+            AND (%s = 'generic' OR r.resource_type = %s) AND {condition}
+    )
+    SELECT {columns} FROM found r
+    WHERE place > coalesce((SELECT max(place) FROM found WHERE id = %s::uuid
+        AND (%s::timestamptz IS NULL OR revision_start = %s::timestamptz)), 0)
+    ORDER BY place LIMIT %s
+"""
+
+
+def search_resources(
+    tx: Transaction,
+    viewer: Viewer,
+    *,
+    resource_type: str,
+    search: Filter | None,
+    listing: Listing,
+    with_history: bool = False,
+) -> Sequence[Resource]:
+    """Return a page of the resources that the viewer may see and the filter matches, with their former states if wanted.
+
+    The marker is an id, or an id and the beginning of a revision joined by @.
+    """
+    condition, values = condition_of(search) if search is not None else (sql.SQL("true"), [])
+    statement = sql.SQL(SEARCH).format(
+        order=ordering(listing, SORT_COLUMNS),
+        source=sql.SQL(WITH_HISTORY if with_history else CURRENT),
+        columns=sql.SQL(COLUMNS).format(),
+        condition=condition,
+    )
+    marker, _, revision = (listing.marker or "").partition("@")
+    parameters = [
+        viewer.project_id,
+        viewer.project_id,
+        viewer.creator,
+        resource_type,
+        resource_type,
+        *values,
+        marker or None,
+        revision or None,
+        revision or None,
+        listing.limit,
+    ]
+    with tx.cursor(row_factory=class_row(Resource)) as cursor:
+        return cursor.execute(statement, parameters).fetchall()
+
+
+FIND: LiteralString = """
+    SELECT {columns} FROM {source} r
+    WHERE r.id = %(id)s AND (%(project_id)s::text IS NULL OR r.project_id = %(project_id)s OR r.creator = %(creator)s)
+"""
+
+
+def find_resource(tx: Transaction, resource_id: UUID, viewer: Viewer) -> Resource | None:
+    """Return a resource if the viewer may see it."""
+    statement = sql.SQL(FIND).format(columns=sql.SQL(COLUMNS).format(), source=sql.SQL(CURRENT))
+    parameters = {"id": resource_id, "project_id": viewer.project_id, "creator": viewer.creator}
+    with tx.cursor(row_factory=class_row(Resource)) as cursor:
+        return cursor.execute(statement, parameters).fetchone()
+
+
+FIND_IDS: LiteralString = """
+    SELECT id FROM resource r
+    WHERE id = ANY(%(ids)s) AND deleted_at IS NULL
+        AND (%(project_id)s::text IS NULL OR r.project_id = %(project_id)s OR r.creator = %(creator)s)
+"""
+
+
+def find_resource_ids(tx: Transaction, ids: Sequence[UUID], viewer: Viewer) -> frozenset[UUID]:
+    """Return which of the resources the viewer may see."""
+    parameters = {"ids": list(ids), "project_id": viewer.project_id, "creator": viewer.creator}
+    return frozenset(row[0] for row in tx.execute(FIND_IDS, parameters))
+
+
+INSERT: LiteralString = """
+    INSERT INTO resource (id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at,
+        revision_start, attributes)
+    VALUES (%(id)s, %(resource_type)s, %(original_resource_id)s, %(creator)s, %(project_id)s, %(user_id)s,
+        %(started_at)s, %(ended_at)s, %(revision_start)s, %(attributes)s)
+    ON CONFLICT (id) DO UPDATE SET
+        resource_type = EXCLUDED.resource_type, original_resource_id = EXCLUDED.original_resource_id,
+        creator = EXCLUDED.creator, project_id = EXCLUDED.project_id, user_id = EXCLUDED.user_id,
+        started_at = EXCLUDED.started_at, ended_at = EXCLUDED.ended_at, revision_start = EXCLUDED.revision_start,
+        attributes = EXCLUDED.attributes, deleted_at = NULL
+    WHERE resource.deleted_at IS NOT NULL AND resource.creator = EXCLUDED.creator
+"""
+
+
+def insert_resource(tx: Transaction, resource: Resource) -> bool:
+    """Make a resource, again where its creator has deleted it; False where the id is taken."""
+    facts = {**asdict(resource), "attributes": Jsonb(resource.attributes)}
+    return tx.execute(INSERT, facts).rowcount == 1
+
+
+UPDATE: LiteralString = """
+    WITH kept AS (
+        INSERT INTO resource_revision (id, resource_type, original_resource_id, creator, project_id, user_id, started_at,
+            ended_at, revision_start, revision_end, attributes)
+        SELECT id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at,
+            revision_start, greatest(revision_start, %(now)s), attributes
+        FROM resource WHERE id = %(id)s FOR UPDATE
+    )
+    UPDATE resource SET project_id = %(project_id)s, user_id = %(user_id)s, started_at = %(started_at)s,
+        ended_at = %(ended_at)s, attributes = %(attributes)s, revision_start = greatest(revision_start, %(now)s)
+    WHERE id = %(id)s
+"""
+
+
+def update_resource(tx: Transaction, resource: Resource, *, now: datetime) -> None:
+    """Bring a resource to a new state, keeping the former as a revision."""
+    tx.execute(UPDATE, {**asdict(resource), "attributes": Jsonb(resource.attributes), "now": now})
+
+
+DELETE: LiteralString = """
+    WITH gone AS (UPDATE resource SET deleted_at = %(now)s WHERE id = ANY(%(ids)s) AND deleted_at IS NULL)
+    UPDATE metric SET status = 'delete' WHERE resource_id = ANY(%(ids)s) AND status = 'active'
+"""
+
+
+def mark_resources_deleted(tx: Transaction, ids: Sequence[UUID], *, now: datetime) -> None:
+    """Hide resources and their metrics; both stay for the bills that rest on them."""
+    tx.execute(DELETE, {"ids": list(ids), "now": now})
+
+
+NAMES: LiteralString = """
+    SELECT id, coalesce(attributes ->> 'display_name', attributes ->> 'name', original_resource_id), attributes ->> 'vcpus',
+        attributes
+    FROM resource WHERE id = ANY(%s)
+"""
+
+
+def describe_resources(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, tuple[str, str | None, dict[str, Any]]]:
+    """Return name, vCPUs and attributes of resources."""
+    return {row[0]: (row[1], row[2], row[3]) for row in tx.execute(NAMES, (list(ids),))}

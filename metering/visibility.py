@@ -1,0 +1,37 @@
+"""Who may see and change what in metering. Pure: an admin all, others what their project owns or they have made."""
+
+from dataclasses import dataclass
+
+from identity.model import Caller
+from identity.policy import is_admin
+from metering.model import Metric, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """What decides a caller's view: None for the project means every project."""
+
+    project_id: str | None
+    creator: str
+
+
+def viewer_of(caller: Caller) -> Viewer:
+    """Return the view of a caller; the creator is written as Gnocchi does, user and project joined by a colon."""
+    return Viewer(None if is_admin(caller) else caller.project_id, creator_of(caller))
+
+
+def creator_of(caller: Caller) -> str:
+    """Return how a caller is named as the creator of what it makes."""
+    return f"{caller.user_id}:{caller.project_id}"
+
+
+def may_change_resource(caller: Caller, resource: Resource) -> bool:
+    """Tell whether a caller may change or delete a resource: only its creator and admins, since bills rest on the others."""
+    return is_admin(caller) or resource.creator == creator_of(caller)
+
+
+def may_change_metric(caller: Caller, metric: Metric) -> bool:
+    """Tell whether a caller may write to or delete a metric: only its creator's project and admins."""
+    return is_admin(caller) or (
+        metric.created_by_project_id == caller.project_id and metric.created_by_user_id == caller.user_id
+    )
