@@ -82,37 +82,6 @@ RESERVED = frozenset(
         *("project_id", "creator", "created_by_user_id", "created_by_project_id", "original_resource_id", "get"),
     )
 )
-TYPE_BOUNDS.get(kind)
-        unknown = set(rule) - {"type", "required", "options", *(bounds or {})}
-        if bounds is None or unknown:
-            raise Invalid(f"Invalid input: unknown attribute type or option @ data['attributes']['{attribute}']")
-        complete[attribute] = {
-            "type": kind,
-            "required": bool(rule.get("required", True)),
-            **{bound: rule.get(bound, default) for bound, default in bounds.items()},
-        }
-    return ResourceType(name, complete)
-
-
-RESERVED = frozenset(
-    [
-        "id",
-        "type",
-        "metrics",
-        "revision",
-        "revision_start",
-        "revision_end",
-        "started_at",
-        "ended_at",
-        "user_id",
-        "project_id",
-        "creator",
-        "created_by_user_id",
-        "created_by_project_id",
-        "original_resource_id",
-        "get",
-    ]
-)
 TYPE_BOUNDS: Mapping[str, Mapping[str, Any]] = {
     "string": {"min_length": 0, "max_length": TEXT_LENGTH_MAX},
     "uuid": {},

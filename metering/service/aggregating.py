@@ -142,10 +142,7 @@ class References:
 def aggregate(tx: Transaction, caller: Caller, request: AggregatesRequest) -> Sequence[AggregateGroup]:
     """Evaluate operations over metrics; with groupby one answer a group, else exactly one."""
     wanted = metrics_wanted(request.expression)
-    if request.resource_type is None:
-        groups = [References({}, by_id(tx, caller, wanted))]
-    else:
-        groups = by_resource(tx, caller, request, wanted)
+    groups = find_groups(tx, caller, request, wanted)
     policy_of = {policy.name: policy for policy in policies.list_archive_policies(tx)}
     widths = [common_granularities(group.references, policy_of, request) for group in groups]
     asked = {
@@ -165,6 +162,15 @@ def aggregate(tx: Transaction, caller: Caller, request: AggregatesRequest) -> Se
         used = list({reference.metric.id: reference.metric for reference in group.references}.values())
         answers.append(AggregateGroup(group.group, matrices, used, group.resources))
     return answers
+
+
+def find_groups(
+    tx: Transaction, caller: Caller, request: AggregatesRequest, wanted: Sequence[MetricWanted]
+) -> list[References]:
+    """Find the metrics that the operations name, by id, or by name on the resources of the search."""
+    if request.resource_type is None:
+        return [References({}, by_id(tx, caller, wanted))]
+    return by_resource(tx, caller, request, wanted)
 
 
 def series_wanted(reference: Reference, width: int, request: AggregatesRequest) -> SeriesWanted:
@@ -253,7 +259,7 @@ def common_granularities(
         return sorted(request.granularities_us, reverse=True)
     if isinstance(request.fill, int | float) or request.fill == "null":
         raise CannotAggregate("Granularity must be specified when fill is used", named(references))
-    common = sorted(set.intersection(*kept), reverse=True)
+    common = sorted(kept[0].intersection(*kept[1:]), reverse=True)
     if not common:
         raise CannotAggregate("No granularity match", named(references))
     return common
