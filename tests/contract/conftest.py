@@ -48,9 +48,18 @@ class LiveApi:
 
 
 @pytest.fixture(scope="session")
-def live_api(pool: Pool, database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApi]:
-    """Start the API once a session; everything that tests make through it is committed, so they name things uniquely."""
+def passwords(pool: Pool) -> dict[str, str]:
+    """The passwords of admin and demo; tests that change a password make a user of their own."""
     admin_password, demo_password = sign_in_accounts(pool)
+    return {"admin": admin_password, "demo": demo_password}
+
+
+@pytest.fixture(scope="session")
+def live_api(
+    passwords: dict[str, str], database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LiveApi]:
+    """Start the API once a session; everything that tests make through it is committed, so they name things uniquely."""
+    admin_password, demo_password = passwords["admin"], passwords["demo"]
     port = spare_port()
     url = f"http://127.0.0.1:{port}"
     directory = tmp_path_factory.mktemp("live_api")

@@ -139,7 +139,6 @@ def tokens(pool: Pool) -> dict[str, str]:
     """A token of a new user for each role, in a new project."""
     with transaction(pool) as tx:
         service.bootstrap(tx, NOW)
-        service.reset_password(tx, "admin")
         admin_login = service.find_login(tx, Reference(name="admin", domain_id=DEFAULT_DOMAIN_ID))
         assert admin_login is not None
         expires_at = service.token_expiry(NOW, lifetime_s=3600)
