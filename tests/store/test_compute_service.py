@@ -98,6 +98,7 @@ def test_two_orders_at_once_never_pass_the_quota_together(pool: Pool) -> None:
             service.create_instances(second, caller=cloud.caller, request=a_launch(cloud, count=60), now=NOW)
         second.rollback()
     with transaction(pool) as tx:
+        tx.execute("DELETE FROM instance WHERE host_id = %s", (cloud.session.host_id,))
         tx.execute("DELETE FROM host WHERE id = %s", (cloud.session.host_id,))
 
 
