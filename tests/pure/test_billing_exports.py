@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,6 +22,8 @@ from billing.rating import rate_usage
 from billing.statement import shown
 from billing.usage_report import summarise_usage, usage_rows
 from tests.pure.billing_builders import PERIOD, a_count, a_segment, a_version, an_account, rated_inputs, windows_of
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
@@ -77,3 +82,8 @@ def test_a_report_groups_by_project_resource_and_meter_and_writes_both_forms() -
 
 def test_a_report_of_nothing_is_empty() -> None:
     assert summarise_usage([], interval=PERIOD).rows == ()
+
+
+def test_what_serves_requests_does_not_load_pandas_until_a_report_is_made() -> None:
+    program = "import sys, billing.service, billing.exports; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60, check=False).returncode == 0
