@@ -7,7 +7,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,12 +60,19 @@ def live_api(
     passwords: dict[str, str], database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveApi]:
     """Start the API once a session; everything that tests make through it is committed, so they name things uniquely."""
-    admin_password, demo_password = passwords["admin"], passwords["demo"]
     port = spare_port()
     url = f"http://127.0.0.1:{port}"
     directory = tmp_path_factory.mktemp("live_api")
     clouds_yaml = directory / "clouds.yaml"
+    admin_password, demo_password = passwords["admin"], passwords["demo"]
     clouds_yaml.write_text(yaml.safe_dump(clouds(url, admin_password=admin_password, demo_password=demo_password)))
+    with running_api(database_url, directory, port=port) as api:
+        yield LiveApi(url, admin_password, demo_password, clouds_yaml, api.pid)
+
+
+@contextmanager
+def running_api(database_url: str, directory: Path, *, port: int) -> Generator[subprocess.Popen[bytes]]:
+    """Run the API's own process until the block ends."""
     environment = os.environ | {
         "NEPHO_LISTEN": f"127.0.0.1:{port}",
         "NEPHO_DATABASE_URL": database_url,
@@ -74,15 +82,14 @@ def live_api(
         "PYTHONPATH": str(ROOT),
     }
     log_path = directory / "api.log"
+    command = [sys.executable, "-m", "entrypoints.http"]
     with (
-        log_path.open("wb") as log,
-        subprocess.Popen(
-            [sys.executable, "-m", "entrypoints.http"], cwd=ROOT, env=environment, stdout=log, stderr=log
-        ) as api,
+        log_path.open("ab") as log,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as api,
     ):
         try:
-            wait_until_ready(url, api, log_path)
-            yield LiveApi(url, admin_password, demo_password, clouds_yaml, api.pid)
+            wait_until_ready(f"http://127.0.0.1:{port}", api, log_path)
+            yield api
         finally:
             api.terminate()
             try:
