@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from provision import children, dashboard_build, libvirt_daemons, machine, python_environment, set_up
+from provision import children, dashboard_build, leftovers, libvirt_daemons, machine, python_environment, set_up
 from provision.failures import ProvisionError
 from provision.installation import ROOT, Installation, this_installation
 
@@ -78,11 +77,11 @@ def check(_: Sequence[str]) -> int:
 
 
 def clean(_: Sequence[str]) -> int:
-    """Stop what this installation runs; the caller removes var/."""
+    """Stop what this installation runs and forget what it defined on the host; the caller removes var/."""
     installation = this_installation()
     _stop_running(installation)
+    leftovers.remove(installation)
     libvirt_daemons.stop_ours(installation.var / "run" / "libvirt.json")
-    shutil.rmtree(installation.runtime_dir, ignore_errors=True)
     return 0
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision import debian_packages, debian_tree, kernel_modules, libvirt_daemons, python_environment
+from provision import debian_packages, debian_tree, kernel_modules, leftovers, libvirt_daemons, python_environment
 
 names = st.integers(0, 20).map(str)
 
@@ -70,3 +70,12 @@ def test_uv_gets_the_index_that_pip_uses_unless_it_has_its_own():
 )
 def test_kvm_needs_a_processor_that_virtualises_and_a_device_that_opens(flags: str, has_kvm: bool, kind: str):
     assert libvirt_daemons.virt_type(flags, has_kvm=has_kvm) == kind
+
+
+def test_only_what_carries_our_id_is_ever_removed():
+    names = "nepho-ab12-1\nnepho-ab1-2\nnepho-ab12\ndefault\n\nmy-nepho-ab12-3\n"
+    assert leftovers.owned(names, "ab12") == ["nepho-ab12-1"]
+    listing = (
+        "table inet nephoscope_ab12\ntable bridge nephoscope_ab12\ntable inet nephoscope_ab123\ntable inet filter\n"
+    )
+    assert leftovers.owned_tables(listing, "ab12") == [("inet", "nephoscope_ab12"), ("bridge", "nephoscope_ab12")]
