@@ -54,7 +54,7 @@ def withdraw_project_role(
 
 @router.head(PROJECT_GRANT, status_code=204)
 def check_project_role(
-    tx: RequestTransaction, actor: RequestToken, project_id: str, user_id: str, role_id: str
+    tx: RequestTransaction, actor: RequestToken, *, project_id: str, user_id: str, role_id: str
 ) -> Response:
     """Tell whether a user has a role in a project."""
     if not directory.list_assignments(tx, actor, user_id=user_id, project_id=project_id, role_id=role_id):
