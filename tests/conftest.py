@@ -1,7 +1,8 @@
 """Shared by all tests: one database a session, made from the migrations, and a transaction a test that is rolled back."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")
-def cluster_url() -> Iterator[str]:
+def cluster_url() -> Generator[str]:
     """The superuser URL of a TimescaleDB cluster: the one that NEPHO_TEST_DATABASE_URL names, or one of our own."""
     given = os.environ.get("NEPHO_TEST_DATABASE_URL")
     if given:
@@ -31,20 +32,28 @@ def cluster_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def database_url(cluster_url: str) -> Iterator[str]:
+def database_url(cluster_url: str) -> Generator[str]:
     """An own database with the whole schema, dropped at the end."""
-    name = f"test_{new_hex_id()}"
+    with migrated_database(cluster_url, f"test_{new_hex_id()}") as url:
+        yield url
+
+
+@contextmanager
+def migrated_database(cluster_url: str, name: str) -> Generator[str]:
+    """Make a database with the whole schema while the block runs."""
     with psycopg.connect(cluster_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     url = with_database(cluster_url, name)
-    migrate(url, "head")
-    yield url
-    with psycopg.connect(cluster_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    try:
+        migrate(url, "head")
+        yield url
+    finally:
+        with psycopg.connect(cluster_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="session")
-def pool(database_url: str) -> Iterator[Pool]:
+def pool(database_url: str) -> Generator[Pool]:
     """A pool on the session's database, for tests that need several transactions; they clean up what they commit."""
     opened = open_pool(database_url, size_max=8, application_name="tests")
     yield opened
@@ -52,7 +61,7 @@ def pool(database_url: str) -> Iterator[Pool]:
 
 
 @pytest.fixture
-def tx(pool: Pool) -> Iterator[Transaction]:
+def tx(pool: Pool) -> Generator[Transaction]:
     """A transaction that is rolled back when the test ends."""
     with pool.connection() as connection:
         set_isolation(connection, Isolation.READ_COMMITTED)

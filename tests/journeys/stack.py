@@ -76,6 +76,16 @@ class Stack:
         assert done.returncode == 0, f"openstack {' '.join(arguments)}: {done.stderr[-2000:]}"
         return done.stdout
 
+    def delete_all(self) -> None:
+        """Delete every group and instance of the demo project and wait until they are gone."""
+        cloud = self.cloud()
+        for group in cloud.items("/v1/scaling/groups"):
+            cloud.http.delete(f"/v1/scaling/groups/{group['id']}").raise_for_status()
+        for server in cloud.get("/compute/v2.1/servers")["servers"]:
+            cloud.http.delete(f"/compute/v2.1/servers/{server['id']}")
+        gone = lambda: not cloud.get("/compute/v2.1/servers")["servers"]  # noqa: E731
+        eventually(gone, within_s=STOPPED_S_MAX, what="all instances deleted")
+
     def process(self, service: str) -> psutil.Process:
         """Return the running process of a service: the eldest whose command line is that service's."""
         found = [child for child in psutil.Process(self.up.pid).children(recursive=True) if is_service(child, service)]
@@ -106,9 +116,10 @@ def is_service(process: psutil.Process, service: str) -> bool:
 def lay_folder(var: Path) -> None:
     """Make a folder for an installation with the guest image that setting up has built, shared by hard links, and our Python."""
     var.mkdir(parents=True, exist_ok=True)
-    (var / "venv").symlink_to(sys.prefix)
+    if not (var / "venv").exists():
+        (var / "venv").symlink_to(sys.prefix)
     image = ROOT / "var" / "images" / "guest"
-    if image.exists():
+    if image.exists() and not (var / "images").exists():
         shutil.copytree(image, var / "images" / "guest", copy_function=os.link, dirs_exist_ok=True)
 
 

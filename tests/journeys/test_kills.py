@@ -4,6 +4,7 @@ The stack runs on a simulated host, since no guest matters here; database, broke
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -80,6 +81,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Generator[Plant]:
     finally:
         redis_server.stop(plant.broker if plant else broker)
         timescaledb.stop(plant.database if plant else database)
+        shutil.rmtree(short, ignore_errors=True)
 
 
 @dataclass(slots=True)

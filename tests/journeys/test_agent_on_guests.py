@@ -1,0 +1,257 @@
+"""The agent's process on real guests: from an order to a lease and a console, through kills, to a host without a trace."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, LiteralString
+from uuid import UUID, uuid4
+
+import pytest
+
+from compute import service as compute
+from compute.domain_xml import domain_name, network_name
+from compute.errors import InstanceNotFound
+from compute.hypervisor.host_network import read_routed_subnets
+from compute.model import Instance, LaunchRequest
+from entrypoints.bootstrap import choose_subnets, read_manifest
+from foundation.database import Pool, transaction
+from foundation.ids import new_id
+from tests.compute_builders import a_caller
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.guests
+
+WAIT_S = 90
+POLL_INTERVAL_S = 1
+USER_DATA = b"#!/bin/sh\necho the order was $((6 * 7))\nping -c 3 -s 1000 8.8.8.8\n"
+COUNTERS: LiteralString = """
+    SELECT m.value FROM measure m JOIN metric k ON k.key = m.metric_key JOIN resource r ON r.id = k.resource_id
+    WHERE k.name = %s AND (r.id = %s OR r.original_resource_id LIKE '%%' || %s::text || '%%')
+    ORDER BY m.observed_at
+"""
+KINDS: LiteralString = """
+    SELECT payload->>'kind' FROM outbox_event WHERE topic = 'instance.lifecycle' AND key = %s ORDER BY id
+"""
+
+
+def run(*command: str) -> str:
+    """What a program prints; empty where it fails."""
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+@dataclass
+class Site:
+    """An installation on this machine with its agent's process, database and guests."""
+
+    pool: Pool
+    url: str
+    root: Path
+    installation: str
+    caller: Any
+    image_id: UUID
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    def start(self) -> None:
+        """Start the agent."""
+        environment = os.environ | {
+            "NEPHO_DATABASE_URL": self.url,
+            "NEPHO_VAR": str(self.root),
+            "NEPHO_INSTALLATION": self.installation,
+            "NEPHO_POLL_INTERVAL_S": str(POLL_INTERVAL_S),
+            "NEPHO_HYPERVISORS": "qemu:///system",
+            "PYTHONPATH": str(ROOT),
+        }
+        with (self.root / "agent.log").open("ab") as log:
+            self.process = subprocess.Popen([sys.executable, "-m", "entrypoints.agent"], env=environment, stderr=log)
+
+    def kill(self) -> None:
+        """End the agent as kill -9 does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def interrupt(self) -> int:
+        """End the agent as Ctrl-C does; return its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(timeout=WAIT_S)
+        self.process = None
+        return code
+
+    def launch(self) -> UUID:
+        """Order one small guest."""
+        request = LaunchRequest(name="web", image_id=self.image_id, flavor_id="0", user_data=USER_DATA)
+        with transaction(self.pool) as tx:
+            return compute.create_instances(tx, caller=self.caller, request=request, now=datetime.now(UTC))[0].id
+
+    def active(self) -> UUID:
+        """Order one guest and wait until it runs."""
+        instance_id = self.launch()
+        self.wait_until(lambda: self.read(instance_id).vm_state == "active")
+        return instance_id
+
+    def delete(self, instance_id: UUID) -> None:
+        """Order a guest's end."""
+        with transaction(self.pool) as tx:
+            compute.delete_instance(tx, caller=self.caller, instance_id=instance_id, now=datetime.now(UTC))
+
+    def read(self, instance_id: UUID) -> Instance:
+        """The guest's record."""
+        with transaction(self.pool) as tx:
+            return compute.get_instance(tx, caller=self.caller, instance_id=instance_id)
+
+    def is_gone(self, instance_id: UUID) -> bool:
+        """Whether the API has the guest no more."""
+        try:
+            self.read(instance_id)
+        except InstanceNotFound:
+            return True
+        return False
+
+    def kinds(self, instance_id: UUID) -> list[str]:
+        """What was told about the guest's life."""
+        with transaction(self.pool) as tx:
+            return [row[0] for row in tx.execute(KINDS, (str(instance_id),)).fetchall()]
+
+    def counter(self, instance_id: UUID, meter: str) -> list[float]:
+        """The stored values of one of its meters."""
+        with transaction(self.pool) as tx:
+            rows = tx.execute(COUNTERS, (meter, instance_id, instance_id)).fetchall()
+        return [row[0] for row in rows]
+
+    def console(self, instance_id: UUID) -> str:
+        """The console as the API would show it, through the agent."""
+        with transaction(self.pool) as tx:
+            compute.request_console(tx, caller=self.caller, instance_id=instance_id, now=datetime.now(UTC))
+        for _ in range(50):
+            with transaction(self.pool) as tx:
+                found = compute.find_console(tx, caller=self.caller, instance_id=instance_id)
+            if found is not None and found.answered_at is not None and found.answered_at >= found.requested_at:
+                return found.output
+            time.sleep(0.1)
+        return ""
+
+    def qemu_pid(self, instance_id: UUID) -> int:
+        """The guest's process."""
+        return int(Path(f"/run/libvirt/qemu/{domain_name(self.installation, instance_id)}.pid").read_text())
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait for something to come true."""
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            if holds():
+                return
+            time.sleep(0.2)
+        pytest.fail(f"it did not come true within {WAIT_S} s\n{(self.root / 'agent.log').read_text()[-3000:]}")
+
+    def traces(self) -> list[str]:
+        """Everything on this machine that carries the installation's id."""
+        marks = [
+            line
+            for line in (run("virsh", "list", "--all", "--name") + run("virsh", "net-list", "--all", "--name")).split()
+            if line.startswith(network_name(self.installation, UUID(int=0))[:-36])
+        ]
+        marks += [line for line in run("nft", "list", "tables").splitlines() if f"_{self.installation}" in line]
+        return marks + [str(path) for path in (self.root / "instances").glob("*")]
+
+
+@pytest.fixture
+def site(pool: Pool, database_url: str, tmp_path: Path) -> Iterator[Site]:
+    """A bootstrapped installation whose agent runs; at the end nothing of it is left."""
+    images = (ROOT / "var" / "images" / "guest").resolve()
+    if not images.exists():
+        pytest.fail("the guest image is missing: run `make` first")
+    shutil.copytree(images, tmp_path / "images" / "guest")
+    found = read_manifest(tmp_path)
+    assert found is not None
+    manifest, folder = found
+    installation = f"j{uuid4().hex[:8]}"
+    caller, now = a_caller(), datetime.now(UTC)
+    with transaction(pool) as tx:
+        tx.execute("UPDATE host SET stopping_session = session")
+        compute.bootstrap_flavors(tx, now=now)
+        free = choose_subnets(read_routed_subnets(except_devices=()), installation=installation)
+        projects = [caller.project_id]
+        compute.bootstrap_networks(
+            tx, project_ids=projects, free_cidrs=free, shared_owner_id=caller.project_id, now=now
+        )
+        image = compute.register_image(
+            tx, {**manifest, "name": f"guest-{new_id()}"}, project_id=caller.project_id, now=now, folder=folder
+        )
+    made = Site(pool, database_url, tmp_path, installation, caller, image.id)
+    made.start()
+    made.wait_until(lambda: "agent.registered" in (tmp_path / "agent.log").read_text())
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.interrupt()
+    for name in run("virsh", "list", "--all", "--name").split():
+        if name.startswith(network_name(installation, UUID(int=0))[:-36]):
+            run("virsh", "destroy", name)
+            run("virsh", "undefine", name)
+
+
+def test_an_order_becomes_a_guest_with_a_lease_a_console_and_counters_that_move(site: Site) -> None:
+    instance_id = site.active()
+    site.wait_until(lambda: "the order was 42" in site.console(instance_id))
+    address = site.read(instance_id).ports[0].ip_address
+    leases = run(
+        "virsh", "net-dhcp-leases", network_name(site.installation, site.read(instance_id).ports[0].network_id)
+    )
+    assert str(address) in leases
+    for meter in ("cpu", "network.outgoing.bytes", "network.incoming.bytes", "disk.device.read.bytes"):
+        site.wait_until(lambda meter=meter: len(set(site.counter(instance_id, meter))) > 1)
+        values = site.counter(instance_id, meter)
+        assert values == sorted(values)
+    site.wait_until(lambda: len(site.counter(instance_id, "memory.usage")) > 0)
+    site.delete(instance_id)
+    site.wait_until(lambda: site.is_gone(instance_id))
+    assert site.traces() == [line for line in site.traces() if "table" in line]
+    assert site.kinds(instance_id) == ["create", "delete"]
+
+
+def test_a_guest_killed_from_outside_is_noticed_at_once_and_says_why(site: Site) -> None:
+    instance_id = site.active()
+    os.kill(site.qemu_pid(instance_id), signal.SIGKILL)
+    began = time.monotonic()
+    site.wait_until(lambda: site.read(instance_id).vm_state == "error")
+    assert time.monotonic() - began < 5
+    assert "ended unexpectedly" in str(site.read(instance_id).fault_message)
+    assert site.kinds(instance_id) == ["create", "fault"]
+
+
+@pytest.mark.parametrize("delay_s", [0.05, 0.5, 1.2])
+def test_an_agent_killed_in_the_middle_leaves_no_orphan(site: Site, delay_s: float) -> None:
+    instance_id = site.launch()
+    time.sleep(delay_s)
+    site.kill()
+    site.start()
+    site.wait_until(lambda: site.read(instance_id).vm_state == "active")
+    site.delete(instance_id)
+    time.sleep(delay_s / 4)
+    site.kill()
+    site.start()
+    site.wait_until(lambda: site.is_gone(instance_id))
+    site.wait_until(lambda: [trace for trace in site.traces() if "table" not in trace] == [])
+    assert site.kinds(instance_id) == ["create", "delete"]
+
+
+def test_ctrl_c_stops_the_guests_and_the_next_start_finds_them_again(site: Site) -> None:
+    instance_id = site.active()
+    boot_epoch = site.read(instance_id).boot_epoch
+    assert site.interrupt() == 0
+    assert site.kinds(instance_id) == ["create", "host_down"]
+    assert run("virsh", "domstate", domain_name(site.installation, instance_id)).strip() == "shut off"
+    assert not [trace for trace in site.traces() if "table" in trace or "net" in trace]
+    site.start()
+    site.wait_until(lambda: site.read(instance_id).boot_epoch > boot_epoch)
+    assert site.kinds(instance_id) == ["create", "host_down", "start"]
+    site.delete(instance_id)
+    site.wait_until(lambda: site.is_gone(instance_id))
