@@ -116,7 +116,7 @@ describe("the overview", () => {
     serve(new Story(Date.now, { isSignedIn: true, isEmpty: true }));
     open();
     expect(await screen.findByText("No instances yet")).toBeTruthy();
-    expect(screen.getByText(/openstack --os-cloud nephoscope-demo server create/)).toBeTruthy();
+    expect(screen.getByText(/OS_CLOUD=nephoscope-demo\s+openstack server create/)).toBeTruthy();
     expect(await screen.findByText("No alarms yet")).toBeTruthy();
     expect(await screen.findByText("No scaling group yet")).toBeTruthy();
     expect(await screen.findByText("Nothing to pay yet")).toBeTruthy();

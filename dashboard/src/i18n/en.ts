@@ -173,6 +173,8 @@ export const en = {
     in: "Scaled in",
     same: "Size kept",
     refused: "Refused",
+    times_one: "once",
+    times_other: "{{count}} times",
     replaced: "Member replaced",
     failed: "Launch failed",
     change: "{{before}} → {{after}}",

@@ -168,6 +168,7 @@ export const ja: Translation = {
     in: "スケールイン",
     same: "台数維持",
     refused: "見送り",
+    times_other: "{{count}} 回",
     replaced: "メンバー交換",
     failed: "起動失敗",
     change: "{{before}} → {{after}}",

@@ -11,12 +11,12 @@ import { Ago } from "../../components/time";
 import { en } from "../../i18n/en";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
-import { alarmLook, byUrgency, isPercent, openstackCommand } from "./model";
+import { alarmLook, byUrgency, isPercent, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
 /** 80 % of one vCPU for a minute, in the nanoseconds that the cpu meter counts. */
 const createCommand = (serverId: string): string =>
-  "alarm create --type gnocchi_resources_threshold --name cpu-high --metric cpu --aggregation-method rate:mean " +
+  "openstack alarm create --type gnocchi_resources_threshold --name cpu-high --metric cpu --aggregation-method rate:mean " +
   `--granularity 60 --comparison-operator gt --threshold 48000000000 --resource-type instance --resource-id ${serverId}`;
 const SEVERITIES = en.alarms.severities;
 const OPERATORS: Record<string, string> = { gt: ">", ge: "≥", lt: "<", le: "≤", eq: "=", ne: "≠" };
@@ -116,7 +116,7 @@ export function AlarmsCard({ projectName }: { projectName: string | undefined })
             <EmptyState
               title={t("alarms.emptyTitle")}
               text={t("alarms.emptyText")}
-              command={openstackCommand(projectName, createCommand(instance?.id ?? "<server id>"))}
+              command={terminalCommand(projectName, createCommand(instance?.id ?? "<server id>"))}
             />
           ) : (
             <ul className={styles.items}>

@@ -7,6 +7,7 @@ import { Card } from "../../components/card";
 import { EmptyState, QueryView, Skeleton } from "../../components/feedback";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
+import { curlCommand, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
 interface SumRowProps {
@@ -82,10 +83,7 @@ function CostLines({ cost }: { cost: Cost }) {
   );
 }
 
-const PRICES =
-  'curl -H "X-Auth-Token: $(openstack token issue -f value -c id)" http://127.0.0.1:8780/v1/billing/account/plans';
-
-function CostView({ cost }: { cost: Cost }) {
+function CostView({ cost, projectName }: { cost: Cost; projectName: string | undefined }) {
   const { t } = useTranslation();
   const format = useFormat();
   const { currency, forecast, lines, unbilled } = cost;
@@ -103,7 +101,7 @@ function CostView({ cost }: { cost: Cost }) {
         <EmptyState
           title={t(isUnpriced ? "cost.unpricedTitle" : "cost.emptyTitle")}
           text={t(isUnpriced ? "cost.unpricedText" : "cost.emptyText")}
-          command={PRICES}
+          command={terminalCommand(projectName, curlCommand("/billing/account/plans"))}
         />
       )}
       {lines.length > 0 && unbilled.length > 0 && (
@@ -113,13 +111,13 @@ function CostView({ cost }: { cost: Cost }) {
   );
 }
 
-export function CostCard() {
+export function CostCard({ projectName }: { projectName: string | undefined }) {
   const { t } = useTranslation();
   const query = useQuery(costQuery(useIsLive()));
   return (
     <Card title={t("cost.title")}>
       <QueryView query={query} skeleton={<Skeleton widths={["35%", "100%", "100%"]} height="1.25rem" />}>
-        {(cost) => <CostView cost={cost} />}
+        {(cost) => <CostView cost={cost} projectName={projectName} />}
       </QueryView>
     </Card>
   );

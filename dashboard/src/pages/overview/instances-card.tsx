@@ -12,10 +12,11 @@ import { StateMark } from "../../components/state";
 import { Ago } from "../../components/time";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
-import { matches, openstackCommand, type Sort, type SortKey, sorted, statusLook } from "./model";
+import { matches, type Sort, type SortKey, sorted, statusLook, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
-const CREATE = "server create --image <image> --flavor <flavor> --network <network> --wait web-1";
+const CREATE =
+  'openstack server create --image "$(openstack image list -f value -c ID | head -n 1)" --flavor n1.nano --wait web-1';
 /** A filter is offered from this many instances on. */
 const FILTER_FROM = 5;
 
@@ -216,7 +217,7 @@ export function InstancesCard({ cpu, groups, projectName }: InstancesCardProps) 
               <EmptyState
                 title={t("instances.emptyTitle")}
                 text={t("instances.emptyText")}
-                command={openstackCommand(projectName, CREATE)}
+                command={terminalCommand(projectName, CREATE)}
               />
             )}
             {shown.length > 0 && <InstanceTable instances={shown} cpu={cpu} groups={groups} />}

@@ -37,6 +37,23 @@ export function directionOf(activity: ScalingActivity): Direction {
   return activity.size_after < activity.size_before ? "in" : "same";
 }
 
+export interface Told {
+  activity: ScalingActivity;
+  /** How many decisions of the same kind in a row this stands for; the newest is told. */
+  count: number;
+}
+
+/** Refusals repeat for as long as an alarm lasts: a row of them is told once, by its newest. */
+export function foldRefusals(activities: readonly ScalingActivity[]): Told[] {
+  const told: Told[] = [];
+  for (const activity of activities) {
+    const last = told.at(-1);
+    if (last && activity.decision === "refusal" && last.activity.decision === "refusal") last.count += 1;
+    else told.push({ activity, count: 1 });
+  }
+  return told;
+}
+
 export const DIRECTION_LOOK: Record<Direction, Look> = {
   out: { tone: "busy", icon: "out" },
   in: { tone: "good", icon: "in" },
@@ -106,10 +123,21 @@ export function sorted(instances: readonly Instance[], sort: Sort, cpu: Readonly
 
 const CLOUDS = new Set(["admin", "demo"]);
 
-/** How the openstack client reaches this project: by the clouds.yaml that the installation wrote, where it has the project. */
-export function openstackCommand(projectName: string | undefined, command: string): string {
-  const isOurs = projectName !== undefined && CLOUDS.has(projectName);
-  return isOurs
-    ? `OS_CLIENT_CONFIG_FILE=var/clouds.yaml openstack --os-cloud nephoscope-${projectName} ${command}`
-    : `openstack ${command}`;
+/** A command for a terminal in the installation's folder: the clouds.yaml it wrote says who we are, where it has the project. */
+export function terminalCommand(projectName: string | undefined, command: string): string {
+  if (projectName === undefined || !CLOUDS.has(projectName)) return command;
+  return `export OS_CLIENT_CONFIG_FILE=var/clouds.yaml OS_CLOUD=nephoscope-${projectName}\n${command}`;
+}
+
+const SUBSTITUTION = /\$\([^)]*\)/g;
+
+/**
+ * A request to the native API with the token of whoever the openstack client signs in. A `$(command)` in the body is left to the
+ * shell: it steps out of the single quotes that keep the rest of the body as it is.
+ */
+export function curlCommand(path: string, body?: unknown): string {
+  const token = '-H "X-Auth-Token: $(openstack token issue -f value -c id)"';
+  const json = JSON.stringify(body)?.replace(SUBSTITUTION, (command) => `'"${command}"'`);
+  const sent = json === undefined ? "" : ` -H 'Content-Type: application/json' -d '${json}'`;
+  return `curl ${token}${sent} ${window.location.origin}/v1${path}`;
 }

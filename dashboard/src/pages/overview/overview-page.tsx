@@ -108,13 +108,13 @@ export function OverviewPage({ session }: { session: Session }) {
         second={
           <>
             <InstancesCard cpu={cpuNow} groups={groupItems} projectName={session.project?.name} />
-            <CostCard />
+            <CostCard projectName={session.project?.name} />
           </>
         }
         aside={
           <>
             <AlarmsCard projectName={session.project?.name} />
-            <ScalingCard query={groups} group={group} onGroup={view.setGroup} />
+            <ScalingCard query={groups} group={group} onGroup={view.setGroup} projectName={session.project?.name} />
           </>
         }
       />

@@ -2,7 +2,7 @@
 import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { activitiesQuery } from "../../api/queries";
-import type { ScalingActivity, ScalingGroup } from "../../api/types";
+import type { ScalingGroup } from "../../api/types";
 import { Card } from "../../components/card";
 import { Select } from "../../components/controls";
 import { EmptyState, QueryView, Skeleton } from "../../components/feedback";
@@ -11,7 +11,7 @@ import { Ago } from "../../components/time";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
 import { useNow } from "../../live/use-now";
-import { DIRECTION_LOOK, directionOf } from "./model";
+import { curlCommand, DIRECTION_LOOK, directionOf, foldRefusals, type Told, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
 /** One square an instance, up to this many; a bigger group is told in numbers alone. */
@@ -48,7 +48,7 @@ function Size({ group }: { group: ScalingGroup }) {
   );
 }
 
-function ActivityItem({ activity }: { activity: ScalingActivity }) {
+function ActivityItem({ activity, count }: Told) {
   const { t } = useTranslation();
   const direction = directionOf(activity);
   const look = DIRECTION_LOOK[direction];
@@ -60,6 +60,7 @@ function ActivityItem({ activity }: { activity: ScalingActivity }) {
       <div>
         <div className={styles.itemHead}>
           <strong>{t(`scaling.${direction}`)}</strong>
+          {count > 1 && <span className={styles.change}>{t("scaling.times", { count })}</span>}
           {activity.size_after !== activity.size_before && (
             <span className={styles.change}>
               {t("scaling.change", { before: activity.size_before, after: activity.size_after })}
@@ -89,8 +90,8 @@ function Activities({ groupId }: { groupId: string }) {
           // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reached by keyboard
           <section className={styles.activities} aria-label={t("scaling.activity")} tabIndex={0}>
             <ol>
-              {page.items.map((activity) => (
-                <ActivityItem key={activity.id} activity={activity} />
+              {foldRefusals(page.items).map((told) => (
+                <ActivityItem key={told.activity.id} {...told} />
               ))}
             </ol>
           </section>
@@ -104,14 +105,17 @@ interface ScalingCardProps {
   query: UseQueryResult<{ items: ScalingGroup[]; next: string | null }>;
   group: ScalingGroup | undefined;
   onGroup: (groupId: string) => void;
+  projectName: string | undefined;
 }
 
-const CREATE =
-  'curl -X POST http://127.0.0.1:8780/v1/scaling/groups -H "X-Auth-Token: $(openstack token issue -f value -c id)" ' +
-  '-H \'Content-Type: application/json\' -d \'{"name": "web", "size_min": 1, "size_max": 3, "size_desired": 1, ' +
-  '"launch": {"image_id": "<image id>", "flavor_id": "<flavor id>", "network_ids": ["<network id>"]}}\'';
+const NEW_GROUP = {
+  name: "web",
+  size_min: 1,
+  size_max: 3,
+  launch: { image_id: "$(openstack image list -f value -c ID | head -n 1)", flavor_id: "0" },
+};
 
-export function ScalingCard({ query, group, onGroup }: ScalingCardProps) {
+export function ScalingCard({ query, group, onGroup, projectName }: ScalingCardProps) {
   const { t } = useTranslation();
   const groups = query.data?.items ?? [];
   const chooser = groups.length > 1 && group && (
@@ -131,7 +135,11 @@ export function ScalingCard({ query, group, onGroup }: ScalingCardProps) {
       <QueryView query={query} skeleton={<Skeleton widths={["60%", "90%", "80%"]} />}>
         {() =>
           group === undefined ? (
-            <EmptyState title={t("scaling.emptyTitle")} text={t("scaling.emptyText")} command={CREATE} />
+            <EmptyState
+              title={t("scaling.emptyTitle")}
+              text={t("scaling.emptyText")}
+              command={terminalCommand(projectName, curlCommand("/scaling/groups", NEW_GROUP))}
+            />
           ) : (
             <>
               <Size group={group} />
