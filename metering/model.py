@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, Literal, NewType, TypeAlias
 from uuid import UUID, uuid5
 
@@ -198,11 +197,13 @@ class RollUpResult:
     more: bool
 
 
-class MetricStatus(StrEnum):
-    """Whether a metric is served; a deleted one keeps its raw samples for the bills that rest on them."""
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits to be rolled up: marks, ranges of metrics in them, and metrics."""
 
-    ACTIVE = "active"
-    DELETED = "delete"
+    marks: int
+    ranges: int
+    metrics: int
 
 
 @dataclass(frozen=True, slots=True)

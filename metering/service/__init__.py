@@ -3,11 +3,12 @@
 from metering.model import SHARD_COUNT
 from metering.service.ingest import ingest_samples, record_lifecycle_event
 from metering.service.reading import read_windows
-from metering.service.rolling import dirty_shards, roll_up_shard, shard_lease
+from metering.service.rolling import backlog, dirty_shards, roll_up_shard, shard_lease
 from metering.service.usage import counter_samples, counter_usage, state_segments, take_snapshot
 
 __all__ = [
     "SHARD_COUNT",
+    "backlog",
     "counter_samples",
     "counter_usage",
     "dirty_shards",

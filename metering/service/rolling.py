@@ -8,7 +8,7 @@ from psycopg_pool import PoolTimeout, TooManyRequests
 
 from foundation.database import Isolation, Pool, Transaction, is_outage, set_isolation
 from foundation.errors import Unavailable
-from metering.model import RollUpResult
+from metering.model import Backlog, RollUpResult
 from metering.store import rollups
 from metering.store.rollups import MarkSize
 
@@ -79,3 +79,9 @@ def first_within(marks: Sequence[MarkSize], *, ranges_max: int) -> list[int]:
             break
         claimed.append(mark.id)
     return claimed
+
+
+def backlog(tx: Transaction) -> Backlog:
+    """Return how much waits to be rolled up."""
+    marks, ranges = rollups.count_marks(tx)
+    return Backlog(marks=marks, ranges=ranges, metrics=rollups.count_marked_metrics(tx))

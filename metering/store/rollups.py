@@ -123,3 +123,15 @@ def count_marks(tx: Transaction) -> tuple[int, int]:
     row = tx.execute(COUNT_MARKS).fetchone()
     assert row is not None
     return int(row[0]), int(row[1])
+
+
+COUNT_MARKED_METRICS: LiteralString = """
+    SELECT count(DISTINCT key) FROM dirty_mark d CROSS JOIN LATERAL unnest(d.metric_keys) AS u (key)
+"""
+
+
+def count_marked_metrics(tx: Transaction) -> int:
+    """Return how many metrics wait to be rolled up."""
+    row = tx.execute(COUNT_MARKED_METRICS).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,147 @@
+"""Reading the measures that are asked for, and the two batch forms of writing them."""
+
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+import orjson
+from fastapi import Depends, Query, Request, Response
+
+from api.authentication import WriterCaller
+from api.body import check_text, new_router
+from api.context import context_of
+from api.gnocchi.answers import is_true, uuid_or_none
+from api.gnocchi.wire import (
+    from_wire_measures,
+    from_wire_metric,
+    from_wire_timespan,
+    from_wire_timestamp,
+    to_wire_points,
+)
+from api.transaction import RequestTransaction
+from foundation.errors import Invalid
+from metering.aggregates import Series
+from metering.errors import SeveralUnknown
+from metering.service import measures
+from metering.service.aggregating import MeasuresRequest
+from metering.service.measures import Measures, NamedMeasures
+from metering.service.metrics import MetricRequest
+
+router = new_router("/v1/batch")
+
+
+async def read_raw(request: Request) -> bytes:
+    """Read the body under its limit; it is parsed in the endpoint's thread."""
+    return await request.body()
+
+
+RawBody = Annotated[bytes, Depends(read_raw)]
+
+
+def parse_measures_body(raw: bytes) -> Any:
+    """Parse a body of measures, which may be large: strict JSON, without NaN."""
+    if not raw:
+        raise Invalid("this needs a JSON body")
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(f"the body is not JSON: {str(error)[:200]}") from error
+
+
+def read_measures_request(
+    request: Request,
+    *,
+    start: Annotated[str | None, Query()] = None,
+    stop: Annotated[str | None, Query()] = None,
+    aggregation: Annotated[str, Query()] = "mean",
+    granularity: Annotated[str | None, Query()] = None,
+    resample: Annotated[str | None, Query()] = None,
+    refresh: Annotated[str | None, Query()] = None,
+) -> MeasuresRequest:
+    """Read which measures are asked for; `refresh` is accepted, but a read is never behind here."""
+    now = context_of(request).clock()
+    return MeasuresRequest(
+        method=aggregation,
+        start=from_wire_timestamp(start, now=now, field="start") if start else None,
+        stop=from_wire_timestamp(stop, now=now, field="stop") if stop else None,
+        granularity_us=from_wire_granularity(granularity, "granularity"),
+        resample_us=from_wire_granularity(resample, "resample"),
+        now=now,
+    )
+
+
+RequestMeasures = Annotated[MeasuresRequest, Depends(read_measures_request)]
+
+
+def from_wire_granularity(text: str | None, field: str) -> int | None:
+    """Read a bucket's width as microseconds."""
+    if not text:
+        return None
+    span = round(from_wire_timespan(text, field=field).total_seconds() * 1_000_000)
+    if span <= 0:
+        raise Invalid(f"Invalid input: {field} must be above 0", field=field)
+    return span
+
+
+def to_wire_series(series: Any) -> list[list[Any]]:
+    """Write series of several granularities one after another."""
+    pairs = cast("list[tuple[int, Series]]", series)
+    return [point for granularity, one in pairs for point in to_wire_points(granularity, one)]
+
+
+@router.post("/metrics/measures")
+def add_metrics_measures(request: Request, tx: RequestTransaction, caller: WriterCaller, raw: RawBody) -> Response:
+    """Add measures to many metrics by id."""
+    now = context_of(request).clock()
+    body = parse_measures_body(raw)
+    if not isinstance(body, dict):
+        raise Invalid("Invalid input: expected an object of measures by metric id")
+    by_metric: dict[UUID, Measures] = {}
+    wrong: list[str] = []
+    for name, own in cast("dict[str, Any]", body).items():
+        metric_id = uuid_or_none(name)
+        if metric_id is None:
+            wrong.append(name[:60])
+        else:
+            by_metric[metric_id] = from_wire_measures(own, now=now)
+    if wrong:
+        raise SeveralUnknown("Unknown metrics", wrong)
+    measures.post_measures(tx, caller, by_metric, received_at=now)
+    return Response(status_code=202)
+
+
+@router.post("/resources/metrics/measures")
+def add_resources_measures(
+    request: Request,
+    tx: RequestTransaction,
+    caller: WriterCaller,
+    raw: RawBody,
+    create_metrics: Annotated[str | None, Query()] = None,
+) -> Response:
+    """Add measures to the metrics of many resources by name, making missing metrics if so asked."""
+    now = context_of(request).clock()
+    body = parse_measures_body(raw)
+    if not isinstance(body, dict):
+        raise Invalid("Invalid input: expected an object of metrics by resource id")
+    by_resource: dict[str, dict[str, NamedMeasures]] = {}
+    for resource, own in cast("dict[str, Any]", body).items():
+        check_text(resource)
+        if not isinstance(own, dict):
+            raise Invalid("Invalid input: expected an object of measures by metric name")
+        by_resource[resource] = {
+            name: from_wire_named(name, given, now=now) for name, given in cast("dict[str, Any]", own).items()
+        }
+    measures.post_resource_measures(tx, caller, by_resource, create_metrics=is_true(create_metrics), received_at=now)
+    return Response(status_code=202)
+
+
+def from_wire_named(name: str, given: Any, *, now: Any) -> NamedMeasures:
+    """Read the measures of a named metric: a list, or an object that also says how the metric is made."""
+    if isinstance(given, list):
+        wanted: MetricRequest = from_wire_metric({"name": name})
+        return NamedMeasures(wanted, from_wire_measures(given, now=now))  # pyright: ignore[reportUnknownArgumentType]
+    if not isinstance(given, dict):
+        raise Invalid("Invalid input: expected a list of measures, or an object with measures")
+    fields = cast("dict[str, Any]", given)
+    wanted = from_wire_metric({**{key: value for key, value in fields.items() if key != "measures"}, "name": name})
+    check_text(name)
+    return NamedMeasures(wanted, from_wire_measures(fields.get("measures"), now=now))

@@ -1,0 +1,251 @@
+"""Resources, their history, and searching them."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+from fastapi import Depends, Query, Request, Response
+
+from api.authentication import RequestCaller, WriterCaller
+from api.body import JsonBody, new_router, parse_json
+from api.context import context_of
+from api.gnocchi.answers import RequestListing, answer, is_true, link_header, uuid_or_none
+from api.gnocchi.measures import RawBody
+from api.gnocchi.wire import from_wire_metric, from_wire_text, from_wire_timestamp, to_wire_resource
+from api.transaction import RequestTransaction, SnapshotTransaction
+from foundation.database import Transaction
+from foundation.errors import Invalid
+from metering.filters import Filter, parse_json_filter, parse_string_filter
+from metering.model import Listing, Resource
+from metering.samples import OLDEST
+from metering.service import policies, resources
+from metering.service.metrics import MetricRequest
+from metering.service.resources import ResourceRequest
+
+router = new_router("/v1")
+EPOCH = OLDEST
+COMMON_FIELDS = frozenset({"id", "project_id", "user_id", "started_at", "ended_at", "metrics", "creator", "type"})
+
+
+def read_filter(raw: RawBody, filter: Annotated[str | None, Query()] = None) -> Filter | None:
+    """Read a search: the query parameter in the string syntax, or a body in JSON syntax."""
+    if filter is not None:
+        return parse_string_filter(filter)
+    body: object = parse_json(raw) if raw.strip() else None
+    return parse_json_filter(body) if body is not None else None
+
+
+RequestFilter = Annotated[Filter | None, Depends(read_filter)]
+
+
+def read_has_history(history: Annotated[str | None, Query()] = None) -> bool:
+    """Read whether former states are wanted."""
+    return is_true(history)
+
+
+HasHistory = Annotated[bool, Depends(read_has_history)]
+
+
+def from_wire_metrics(value: object) -> dict[str, "MetricRequest | UUID"]:
+    """Read {name: metric id, or what the metric is made with}."""
+    if not isinstance(value, dict):
+        raise Invalid("Invalid input: expected an object of metrics by name", field="metrics")
+    wanted: dict[str, MetricRequest | UUID] = {}
+    for name, given in cast("dict[str, Any]", value).items():
+        metric_id = uuid_or_none(given) if isinstance(given, str) else None
+        if isinstance(given, str) and metric_id is None:
+            raise Invalid(f"Invalid input: expected a metric's id or an object @ data['metrics']['{name[:60]}']")
+        fields = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+        own = from_wire_metric({**fields, "name": name})
+        wanted[name] = metric_id if metric_id is not None else own
+    return wanted
+
+
+def split_fields(body: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part a resource's body into the fields that every resource has and the attributes of its type."""
+    if not isinstance(body, dict):
+        raise Invalid("Invalid input: expected an object")
+    fields = cast("dict[str, Any]", body)
+    common = {name: value for name, value in fields.items() if name in COMMON_FIELDS}
+    return common, {name: value for name, value in fields.items() if name not in COMMON_FIELDS}
+
+
+def to_wire(tx: Transaction, resource: Resource) -> dict[str, Any]:
+    """Write a resource with all attributes of its type."""
+    return to_wire_resource(resource, policies.get_resource_type(tx, resource.resource_type))
+
+
+def to_wire_page(
+    request: Request, tx: Transaction, found: list[Resource], listing: Listing, *, with_history: bool
+) -> Response:
+    """Write a page of resources, all attributes only where one type or details were asked for."""
+    types = {one.name: one for one in policies.list_resource_types(tx)}
+    body = [to_wire_resource(resource, types[resource.resource_type]) for resource in found]
+    if not body:
+        return answer([])
+    last = body[-1]
+    marker = f"{last['id']}@{last['revision_start']}" if with_history else last["id"]
+    return answer(body, headers=link_header(request, listing, count=len(body), marker=marker))
+
+
+def checked_marker(listing: Listing) -> Listing:
+    """Refuse a marker that is no resource's id, or id@revision."""
+    if listing.marker is not None and uuid_or_none(listing.marker.partition("@")[0]) is None:
+        raise Invalid("Invalid pagination: the marker is not a resource's id", field="marker")
+    revision = (listing.marker or "").partition("@")[2]
+    if revision:
+        from_wire_timestamp(revision.replace(" ", "+"), now=OLDEST, field="marker")
+        return Listing(listing.limit, (listing.marker or "").replace(" ", "+"), listing.sorts)
+    return listing
+
+
+@router.get("/resource")
+def list_types_with_resources(tx: SnapshotTransaction, _: RequestCaller) -> Response:
+    """Say where the resources of each type are."""
+    return answer({one.name: f"/v1/resource/{one.name}" for one in policies.list_resource_types(tx)})
+
+
+@router.get("/resource/{resource_type}")
+def list_resources(
+    request: Request,
+    tx: SnapshotTransaction,
+    caller: RequestCaller,
+    resource_type: str,
+    listing: RequestListing,
+    with_history: HasHistory,
+) -> Response:
+    """List the resources of a type; generic is every type."""
+    found = resources.search_resources(
+        tx,
+        caller,
+        resource_type=resource_type,
+        search=None,
+        listing=checked_marker(listing),
+        with_history=with_history,
+    )
+    return to_wire_page(request, tx, list(found), listing, with_history=with_history)
+
+
+@router.post("/search/resource/{resource_type}")
+def search_resources(
+    request: Request,
+    tx: SnapshotTransaction,
+    caller: RequestCaller,
+    resource_type: str,
+    listing: RequestListing,
+    with_history: HasHistory,
+    search: RequestFilter,
+) -> Response:
+    """Find the resources of a type that a filter matches."""
+    found = resources.search_resources(
+        tx,
+        caller,
+        resource_type=resource_type,
+        search=search,
+        listing=checked_marker(listing),
+        with_history=with_history,
+    )
+    return to_wire_page(request, tx, list(found), listing, with_history=with_history)
+
+
+@router.post("/resource/{resource_type}")
+def create_resource(
+    request: Request, tx: RequestTransaction, caller: WriterCaller, resource_type: str, body: JsonBody
+) -> Response:
+    """Make a resource."""
+    now = context_of(request).clock()
+    common, attributes = split_fields(body)
+    name = from_wire_text(common, "id")
+    if name is None:
+        raise Invalid("Invalid input: required key not provided @ data['id']", field="id")
+    if "/" in name:
+        raise Invalid("'/' is not supported in resource id", field="id")
+    wanted = ResourceRequest(
+        name=name,
+        project_id=from_wire_text(common, "project_id"),
+        user_id=from_wire_text(common, "user_id"),
+        started_at=from_wire_instant(common, "started_at", now),
+        ended_at=from_wire_instant(common, "ended_at", now),
+    )
+    made = resources.create_resource(
+        tx,
+        caller,
+        wanted,
+        resource_type=resource_type,
+        attributes=attributes,
+        metrics=from_wire_metrics(common.get("metrics", {})),
+        now=now,
+    )
+    return answer(to_wire(tx, made), 201, {"Location": f"/v1/resource/{resource_type}/{made.id}"})
+
+
+def from_wire_instant(fields: Mapping[str, Any], name: str, now: Any) -> Any:
+    """Read an optional time."""
+    value = fields.get(name)
+    return from_wire_timestamp(value, now=now, field=name) if value is not None else None
+
+
+@router.get("/resource/{resource_type}/{name}")
+def show_resource(tx: SnapshotTransaction, caller: RequestCaller, resource_type: str, name: str) -> Response:
+    """Show a resource."""
+    return answer(to_wire(tx, resources.get_resource(tx, caller, name, resource_type=resource_type)))
+
+
+@router.patch("/resource/{resource_type}/{name}")
+def update_resource(
+    request: Request, tx: RequestTransaction, caller: WriterCaller, resource_type: str, name: str, body: JsonBody
+) -> Response:
+    """Change a resource."""
+    now = context_of(request).clock()
+    common, attributes = split_fields(body)
+    changes: dict[str, Any] = {
+        field: from_wire_text(common, field) or "" for field in ("project_id", "user_id") if field in common
+    }
+    changes |= {field: from_wire_instant(common, field, now) for field in ("started_at", "ended_at") if field in common}
+    if changes.get("started_at", now) is None:
+        raise Invalid("Invalid input: started_at is a time", field="started_at")
+    updated = resources.update_resource(
+        tx,
+        caller,
+        name,
+        resource_type=resource_type,
+        changes=changes,
+        attributes=attributes,
+        metrics=from_wire_metrics(common["metrics"]) if common.get("metrics") else None,
+        now=now,
+    )
+    return answer(to_wire(tx, updated))
+
+
+@router.delete("/resource/{resource_type}/{name}")
+def delete_resource(
+    request: Request, tx: RequestTransaction, caller: WriterCaller, resource_type: str, name: str
+) -> Response:
+    """Delete a resource with its metrics."""
+    resources.delete_resource(tx, caller, name, resource_type=resource_type, now=context_of(request).clock())
+    return Response(status_code=204)
+
+
+@router.delete("/resource/{resource_type}")
+def delete_resources(
+    request: Request, tx: RequestTransaction, caller: WriterCaller, resource_type: str, search: RequestFilter
+) -> Response:
+    """Delete all resources that a filter matches."""
+    now = context_of(request).clock()
+    return answer(
+        {"deleted": resources.delete_resources(tx, caller, resource_type=resource_type, search=search, now=now)}
+    )
+
+
+@router.get("/resource/{resource_type}/{name}/history")
+def show_history(
+    request: Request,
+    tx: SnapshotTransaction,
+    caller: RequestCaller,
+    resource_type: str,
+    name: str,
+    listing: RequestListing,
+) -> Response:
+    """Show a resource's states, the oldest first."""
+    found = resources.list_history(tx, caller, name, resource_type=resource_type, listing=checked_marker(listing))
+    return to_wire_page(request, tx, list(found), listing, with_history=True)

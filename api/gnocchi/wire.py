@@ -1,0 +1,249 @@
+"""Gnocchi's forms of times, measures, policies, metrics and resources, read from and written to JSON."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import numpy as np
+
+from foundation.errors import Invalid
+from metering.aggregates import Series
+from metering.archive_policies import ArchivePolicy, Definition, complete_definition
+from metering.model import Metric, Resource, ResourceType
+from metering.samples import OLDEST, UNIT_LENGTH_MAX
+from metering.service.measures import Measures
+from metering.service.metrics import MetricRequest
+
+DAY_US = 86_400_000_000
+TEXT_LENGTH_MAX = 255
+UNIT_SECONDS: Mapping[str, float] = {
+    "us": 1e-6, "microsecond": 1e-6, "ms": 1e-3, "millisecond": 1e-3, "s": 1, "sec": 1, "second": 1,
+    "m": 60, "min": 60, "minute": 60, "h": 3600, "hr": 3600, "hour": 3600, "d": 86400, "day": 86400,
+    "w": 604800, "week": 604800,
+}  # fmt: skip
+PART = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*,?")
+CLOCK = re.compile(r"\s*(\d{1,9}):(\d{1,2})(?::(\d{1,2}(?:\.\d{1,6})?))?\s*$")
+
+
+def from_wire_timespan(value: object, *, field: str) -> timedelta:
+    """Read seconds, `0:05:00`, `30 days, 0:00:00` or `5 minutes`."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return seconds_span(float(value), field)
+    if isinstance(value, str) and len(value) <= TEXT_LENGTH_MAX:
+        try:
+            return seconds_span(float(value), field)
+        except ValueError:
+            pass
+        total, rest = 0.0, value
+        while part := PART.match(rest):
+            unit = part[2].lower()
+            seconds = UNIT_SECONDS.get(unit) or UNIT_SECONDS.get(unit.removesuffix("s"))
+            if seconds is None:
+                break
+            total, rest = total + float(part[1]) * seconds, rest[part.end() :]
+        clock = CLOCK.match(rest)
+        if clock:
+            total += int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3] or 0)
+            rest = ""
+        if not rest.strip() and value.strip():
+            return seconds_span(total, field)
+    raise Invalid(f"Invalid input: cannot parse `{value!s:.60}' as a time span for {field}", field=field)
+
+
+def seconds_span(seconds: float, field: str) -> timedelta:
+    """Return seconds as a time span within reason."""
+    if not math.isfinite(seconds) or abs(seconds) > 1e11:
+        raise Invalid(f"Invalid input: the time span for {field} is too long", field=field)
+    return timedelta(seconds=seconds)
+
+
+def from_wire_timestamp(value: object, *, now: datetime, field: str = "timestamp") -> datetime:
+    """Read ISO 8601 (UTC where it names no zone, as in Gnocchi), seconds since 1970, or a span from now such as `-1 hour`."""
+    if isinstance(value, str) and len(value) <= TEXT_LENGTH_MAX:
+        text = value.strip()
+        if text == "now":
+            return now
+        try:
+            return aware(datetime.fromisoformat(text))
+        except (ValueError, OverflowError):
+            pass
+        try:
+            value = float(text)
+        except ValueError:
+            try:
+                return now + from_wire_timespan(text, field=field)
+            except OverflowError:
+                raise Invalid(f"Invalid input: {field} is out of range", field=field) from None
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        try:
+            return OLDEST + timedelta(seconds=value)
+        except OverflowError:
+            pass
+    raise Invalid(f"Invalid input: cannot parse `{value!s:.60}' as a time for {field}", field=field)
+
+
+def aware(instant: datetime) -> datetime:
+    """Return an instant in UTC; one without a zone is UTC."""
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def from_wire_measures(value: object, *, now: datetime) -> Measures:
+    """Read [{timestamp, value}, ...]."""
+    if not isinstance(value, list):
+        raise Invalid("Invalid input: expected a list of {timestamp, value}")
+    times: list[int] = []
+    values: list[float] = []
+    for measure in cast("list[Any]", value):
+        try:
+            timestamp, number = measure["timestamp"], measure["value"]
+        except (KeyError, TypeError, IndexError):
+            raise Invalid("Invalid input: a measure has a timestamp and a value") from None
+        if not isinstance(number, int | float) or isinstance(number, bool):
+            raise Invalid(f"Invalid input: the value `{number!s:.60}' is not a number", field="value")
+        since = from_wire_timestamp(timestamp, now=now) - OLDEST
+        times.append(since.days * DAY_US + since.seconds * 1_000_000 + since.microseconds)
+        try:
+            values.append(float(number))
+        except OverflowError:
+            raise Invalid("Invalid input: a value is too large", field="value") from None
+    return Measures(times, values)
+
+
+def to_wire_points(granularity_us: int, series: Series) -> list[list[Any]]:
+    """Write measures as [timestamp, granularity in seconds, value]; a value that is not finite is null."""
+    granularity = granularity_us / 1e6
+    times = np.datetime_as_string(series.times_us.astype("datetime64[us]"), unit="us").tolist()
+    values = np.where(np.isfinite(series.values), series.values, np.nan).tolist()
+    return [
+        [f"{time.removesuffix('.000000')}+00:00", granularity, None if value != value else value]
+        for time, value in zip(times, values, strict=True)
+    ]
+
+
+def from_wire_object(value: object, *, allowed: frozenset[str], required: Sequence[str] = ()) -> dict[str, Any]:
+    """Check that a body is an object with just these fields."""
+    if not isinstance(value, dict):
+        raise Invalid("Invalid input: expected an object")
+    fields = cast("dict[str, Any]", value)
+    for name in fields:
+        if name not in allowed:
+            raise Invalid(f"Invalid input: extra keys not allowed @ data['{name[:60]}']", field=name[:60])
+    for name in required:
+        if name not in fields:
+            raise Invalid(f"Invalid input: required key not provided @ data['{name}']", field=name)
+    return fields
+
+
+def from_wire_text(fields: Mapping[str, Any], name: str, *, length_max: int = TEXT_LENGTH_MAX) -> str | None:
+    """Read an optional text."""
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= length_max:
+        raise Invalid(f"Invalid input: expected text of 1 to {length_max} characters @ data['{name}']", field=name)
+    return value
+
+
+def from_wire_definitions(value: object) -> list[Definition]:
+    """Read an archive policy's definition: objects with two or three of granularity, points and timespan."""
+    if not isinstance(value, list):
+        raise Invalid("Invalid input: expected a list @ data['definition']", field="definition")
+    definitions: list[Definition] = []
+    for item in cast("list[Any]", value):
+        fields = from_wire_object(item, allowed=frozenset({"granularity", "points", "timespan"}))
+        points = fields.get("points")
+        if points is not None and (not isinstance(points, int) or isinstance(points, bool)):
+            raise Invalid("Invalid input: expected int for points @ data['definition']", field="definition")
+        spans = {
+            name: from_wire_timespan(fields[name], field=name) if fields.get(name) is not None else None
+            for name in ("granularity", "timespan")
+        }
+        definitions.append(
+            complete_definition(granularity=spans["granularity"], points=points, timespan=spans["timespan"])
+        )
+    return definitions
+
+
+def to_wire_policy(policy: ArchivePolicy) -> dict[str, Any]:
+    """Write an archive policy."""
+    return {
+        "name": policy.name,
+        "back_window": policy.back_window,
+        "aggregation_methods": policy.aggregation_methods,
+        "definition": [
+            {
+                "granularity": str(timedelta(microseconds=granularity)),
+                "points": points,
+                "timespan": str(timedelta(microseconds=granularity * points)),
+            }
+            for granularity, points in zip(policy.granularities_us, policy.points, strict=True)
+        ],
+    }
+
+
+def from_wire_metric(value: object) -> MetricRequest:
+    """Read what a caller says of a metric; `type` (gauge, delta, cumulative) is ours: it makes `rate:` know resets."""
+    fields = from_wire_object(value, allowed=frozenset({"name", "unit", "archive_policy_name", "resource_id", "type"}))
+    name = from_wire_text(fields, "name")
+    if name is not None and "/" in name:
+        raise Invalid("'/' is not supported in metric name", field="name")
+    kind = fields.get("type", "gauge")
+    if kind not in ("gauge", "delta", "cumulative"):
+        raise Invalid("Invalid input: type is gauge, delta or cumulative", field="type")
+    return MetricRequest(
+        name=name,
+        unit=from_wire_text(fields, "unit", length_max=UNIT_LENGTH_MAX),
+        archive_policy_name=from_wire_text(fields, "archive_policy_name"),
+        meter_type=kind,
+    )
+
+
+def from_wire_uuid(value: object, *, field: str) -> UUID:
+    """Read a UUID."""
+    if isinstance(value, str):
+        try:
+            return UUID(value)
+        except ValueError:
+            pass
+    raise Invalid(f"Invalid input: expected a UUID for {field}", field=field)
+
+
+def to_wire_metric(metric: Metric, policy: ArchivePolicy) -> dict[str, Any]:
+    """Write a metric."""
+    user, project = metric.created_by_user_id, metric.created_by_project_id
+    return {
+        "id": str(metric.id),
+        "name": metric.name,
+        "unit": metric.unit,
+        "creator": f"{user}:{project}" if user or project else "",
+        "created_by_user_id": user,
+        "created_by_project_id": project,
+        "resource_id": str(metric.resource_id) if metric.resource_id else None,
+        "archive_policy": to_wire_policy(policy),
+    }
+
+
+def to_wire_resource(resource: Resource, resource_type: ResourceType | None) -> dict[str, Any]:
+    """Write a resource; attributes that its type has and it has not are null."""
+    user, _, project = resource.creator.partition(":")
+    attributes = dict.fromkeys(resource_type.attributes) if resource_type is not None else {}
+    return {
+        **attributes,
+        **resource.attributes,
+        "id": str(resource.id),
+        "original_resource_id": resource.original_resource_id,
+        "type": resource.resource_type,
+        "project_id": resource.project_id or None,
+        "user_id": resource.user_id or None,
+        "creator": resource.creator,
+        "created_by_user_id": user,
+        "created_by_project_id": project,
+        "started_at": resource.started_at.isoformat(),
+        "ended_at": resource.ended_at.isoformat() if resource.ended_at else None,
+        "revision_start": resource.revision_start.isoformat(),
+        "revision_end": resource.revision_end.isoformat() if resource.revision_end else None,
+        "metrics": resource.metrics,
+    }
