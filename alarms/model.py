@@ -9,7 +9,7 @@ from typing import Any, NewType, TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from foundation.errors import Conflict, Invalid, NotFound, QuotaExceeded
+from foundation.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
 from metering.aggregates import percentile_fraction
 from metering.model import BUCKET_METHODS
 
@@ -39,6 +39,10 @@ class AlarmConflict(Conflict):
 
 class AlarmQuotaExceeded(QuotaExceeded):
     """The project has as many alarms as it may have."""
+
+
+class ActionNotAllowed(Forbidden):
+    """The action is the operator's alone."""
 
 
 class AlarmState(StrEnum):
@@ -160,6 +164,8 @@ class TimeConstraint:
     description: str = ""
 
 
+OPERATOR_SCHEMES = frozenset({"log"})
+"""Schemes that write where only the operator reads, and so are the operator's to use."""
 ACTION_SCHEMES = frozenset({"http", "https", "trust+http", "trust+https", "log", "scaling"})
 SUPPORTED_ACTIONS = "http, https, trust+http, trust+https, log and scaling:<policy id>"
 
@@ -212,6 +218,10 @@ class Actions:
                 raise Invalid(f"a state has at most {ACTIONS_MAX} actions", field="actions")
             for action in actions:
                 check_action(action)
+
+    def all(self) -> frozenset[str]:
+        """Every action of any state."""
+        return frozenset((*self.ok, *self.alarm, *self.insufficient_data))
 
     def for_state(self, state: AlarmState) -> tuple[str, ...]:
         """The actions of one state, each once."""

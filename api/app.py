@@ -10,10 +10,12 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.aodh import routes as aodh
 from api.cinder import routes as cinder
 from api.context import ApiContext
 from api.front import create_front
 from api.glance import routes as glance
+from api.gnocchi import routes as gnocchi
 from api.keystone import routes as keystone
 from api.native import routes as native
 from api.neutron import routes as neutron
@@ -29,6 +31,8 @@ def create_dialects(context: ApiContext) -> Mapping[str, FastAPI]:
         "/image": glance.create_dialect(context),
         "/network": neutron.create_dialect(context),
         "/volume": cinder.create_dialect(context),
+        "/metric": gnocchi.create_dialect(context),
+        "/alarming": aodh.create_dialect(context),
     }
 
 

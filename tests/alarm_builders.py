@@ -27,7 +27,11 @@ def an_alarm(
 ) -> Alarm:
     """An alarm on memory.usage of one instance above 50, by points of 10 s."""
     rule = Rule(
-        ResourceTarget("memory.usage", "instance", str(resource_id)), 50, ComparisonOperator.GT, periods, granularity_s=10
+        ResourceTarget("memory.usage", "instance", str(resource_id)),
+        50,
+        ComparisonOperator.GT,
+        periods,
+        granularity_s=10,
     )
     spec = AlarmSpec(name="high", rule=rule, actions=actions or Actions(), **settings)
     return service.create_alarm(tx, spec, caller=caller, now=now)

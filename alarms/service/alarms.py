@@ -10,6 +10,8 @@ from alarms.documents import changed_settings, spec_document
 from alarms.expressions import check_expression
 from alarms.model import (
     ALARMS_PER_PROJECT_MAX_DEFAULT,
+    OPERATOR_SCHEMES,
+    ActionNotAllowed,
     Alarm,
     AlarmFilter,
     AlarmId,
@@ -39,7 +41,13 @@ LIMIT_MAX = 1_000
 
 
 def create_alarm(
-    tx: Transaction, spec: AlarmSpec, *, caller: Caller, now: datetime, project_id: str | None = None
+    tx: Transaction,
+    spec: AlarmSpec,
+    *,
+    caller: Caller,
+    now: datetime,
+    project_id: str | None = None,
+    state: AlarmState = AlarmState.INSUFFICIENT_DATA,
 ) -> Alarm:
     """Make an alarm, due at once; raises AlarmQuotaExceeded where the project has as many as it may.
 
@@ -49,7 +57,7 @@ def create_alarm(
     if owner != caller.project_id:
         policy.require_admin(caller)
     policy.require_writer(caller)
-    _check(spec)
+    _check(spec, caller, already=frozenset())
     limit = get_quota(tx, owner)
     count = quotas.count_alarms_locked(tx, owner)
     if 0 <= limit <= count:
@@ -59,7 +67,7 @@ def create_alarm(
         project_id=owner,
         user_id=caller.user_id or None,
         spec=spec,
-        state=AlarmState.INSUFFICIENT_DATA,
+        state=state,
         state_reason=NOT_EVALUATED_YET,
         state_reason_data={},
         state_at=now,
@@ -75,7 +83,11 @@ def create_alarm(
     return alarm
 
 
-def _check(spec: AlarmSpec) -> None:
+def _check(spec: AlarmSpec, caller: Caller, *, already: frozenset[str]) -> None:
+    """Refuse what cannot be evaluated, and actions that the caller may not add to those that are there already."""
+    for action in spec.actions.all() - already:
+        if action.partition(":")[0] in OPERATOR_SCHEMES and not policy.is_admin(caller):
+            raise ActionNotAllowed(f"You are not authorized to create action: {action}")
     check_expression(spec.rule)
     for constraint in spec.time_constraints:
         check_constraint(constraint)
@@ -118,7 +130,7 @@ def list_alarms(
 def update_alarm(tx: Transaction, alarm_id: UUID, *, spec: AlarmSpec, caller: Caller, now: datetime) -> Alarm:
     """Put new settings in the place of the old; the state stands until the next evaluation, which is due at once."""
     alarm = _get_own(tx, alarm_id, caller)
-    _check(spec)
+    _check(spec, caller, already=alarm.spec.actions.all())
     changed = changed_settings(alarm.spec, spec)
     if changed:
         read_windows(tx, [to_window_query(replace(alarm, spec=spec), now)])
@@ -160,6 +172,12 @@ def list_history(
     if not found and not history.list_history(tx, alarm_id, project_id=project_id, marker=None, limit=1):
         raise AlarmNotFound(f"Alarm {alarm_id} not found in project {caller.project_id}")
     return found
+
+
+def list_newest_history(tx: Transaction, *, caller: Caller, limit: int) -> Sequence[HistoryEvent]:
+    """List the newest facts about all alarms of the project, or for an admin of all projects."""
+    project_id = None if policy.is_admin(caller) else caller.project_id
+    return history.list_newest(tx, project_id=project_id, limit=limit)
 
 
 def get_quota(tx: Transaction, project_id: str) -> int:

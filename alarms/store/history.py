@@ -80,16 +80,32 @@ def list_history(
     }
     with tx.cursor(row_factory=class_row(HistoryRow)) as cursor:
         rows = cursor.execute(LIST_HISTORY, parameters).fetchall()
-    return [
-        HistoryEvent(
-            id=HistoryEventId(row.id),
-            alarm_id=AlarmId(row.alarm_id),
-            project_id=row.project_id,
-            user_id=row.user_id,
-            type=HistoryType(row.type),
-            detail=row.detail,
-            severity=Severity(row.severity),
-            at=row.at,
-        )
-        for row in rows
-    ]
+    return [_to_event(row) for row in rows]
+
+
+def _to_event(row: HistoryRow) -> HistoryEvent:
+    return HistoryEvent(
+        id=HistoryEventId(row.id),
+        alarm_id=AlarmId(row.alarm_id),
+        project_id=row.project_id,
+        user_id=row.user_id,
+        type=HistoryType(row.type),
+        detail=row.detail,
+        severity=Severity(row.severity),
+        at=row.at,
+    )
+
+
+LIST_NEWEST: LiteralString = """
+    SELECT id, alarm_id, project_id, user_id, type, detail, severity, at FROM alarm_history
+    WHERE %(project_id)s::text IS NULL OR project_id = %(project_id)s
+    ORDER BY id DESC
+    LIMIT %(limit)s
+"""
+
+
+def list_newest(tx: Transaction, *, project_id: str | None, limit: int) -> Sequence[HistoryEvent]:
+    """List the newest events of a project's alarms, or of all projects'."""
+    with tx.cursor(row_factory=class_row(HistoryRow)) as cursor:
+        rows = cursor.execute(LIST_NEWEST, {"project_id": project_id, "limit": limit}).fetchall()
+    return [_to_event(row) for row in rows]

@@ -56,6 +56,7 @@ def upgrade() -> None:
         )
     """)
     op.execute("CREATE INDEX alarm_history_alarm ON alarm_history (project_id, alarm_id, id)")
+    op.execute("CREATE INDEX alarm_history_project ON alarm_history (project_id, id)")
     op.execute("""
         CREATE TABLE alarm_quota (
             project_id text PRIMARY KEY,

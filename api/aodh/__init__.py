@@ -1,1 +1,1 @@
-"""The Aodh v2 dialect."""
+"""The Aodh v2 dialect at /alarming."""

@@ -8,13 +8,16 @@ from fastapi.routing import APIRoute
 from api.body import StrictRoute
 from api.context import ApiContext
 from api.dialect import create_dialect_app
-from api.native import billing, instances, session, stream, usage
+from api.native import alarms, billing, deliveries, instances, scaling, session, stream, usage
 from api.native.problems import Problem, render_problem
 
 ROUTERS: tuple[APIRouter, ...] = (
     session.router,
     stream.router,
     instances.router,
+    alarms.router,
+    scaling.router,
+    deliveries.router,
     billing.router,
     usage.router,
 )

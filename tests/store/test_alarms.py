@@ -1,10 +1,10 @@
 """Alarms on the real database: a transition, its history and its event are one; evaluations are claimed once; deliveries are fenced."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -13,6 +13,7 @@ from alarms import service
 from alarms.cpu_percent import cpu_percent_rule
 from alarms.delivery import DeliveryNotFound, DeliveryPending, Outcome, OutcomeKind
 from alarms.model import (
+    ActionNotAllowed,
     Actions,
     AlarmFilter,
     AlarmNotFound,
@@ -58,7 +59,7 @@ def transitions_of(tx: Transaction, alarm_id: UUID, caller: Caller) -> list[tupl
 def test_a_breach_becomes_state_history_and_event_with_the_deciding_points(tx: Transaction, caller: Caller) -> None:
     resource_id = new_id()
     feed(tx, caller, resource_id=resource_id, values=[10, 80], until=NOW)
-    alarm = an_alarm(tx, caller, resource_id=resource_id, actions=Actions(alarm=(URL,), ok=("log://",)))
+    alarm = an_alarm(tx, caller, resource_id=resource_id, actions=Actions(alarm=(URL,), ok=("https://ok.example/",)))
     result = service.evaluate_due(tx, NOW)
     assert (result.evaluated, result.transitions) == (1, 1)
     judged = service.get_alarm(tx, alarm.id, caller=caller)
@@ -136,6 +137,14 @@ def test_another_project_s_series_are_not_seen(tx: Transaction, caller: Caller) 
     assert service.get_alarm(tx, alarm.id, caller=caller).state is AlarmState.INSUFFICIENT_DATA
 
 
+def a_reading(caller: Caller, resource_id: UUID, at: datetime, group_id: UUID) -> Sample:
+    """A reading of the cpu counter of a group's instance."""
+    return Sample(
+        resource_id, "instance", str(resource_id), caller.project_id, None, "cpu", "cumulative", "ns", at, 0.0,
+        attributes={"server_group": str(group_id)},
+    )  # fmt: skip
+
+
 def test_cpu_percent_of_a_group_is_the_mean_of_its_instances(tx: Transaction, caller: Caller) -> None:
     group_id = new_id()
     samples: list[Sample] = []
@@ -143,11 +152,10 @@ def test_cpu_percent_of_a_group_is_the_mean_of_its_instances(tx: Transaction, ca
         resource_id = new_id()
         for tick in range(7):
             at = NOW - timedelta(seconds=33 - 5 * tick)
-            facts = {"observed_at": at, "attributes": {"server_group": str(group_id)}}
-            common = (resource_id, "instance", str(resource_id), caller.project_id, None)
-            consumed = busy * vcpus * 5e9 * tick
-            samples.append(Sample(*common, "cpu", "cumulative", "ns", value=consumed, boot_epoch=1, adopted=True, **facts))  # type: ignore[arg-type]
-            samples.append(Sample(*common, "vcpus", "gauge", "vcpu", value=vcpus, **facts))  # type: ignore[arg-type]
+            ns = busy * vcpus * 5e9 * tick
+            samples.append(replace(a_reading(caller, resource_id, at, group_id), value=ns, boot_epoch=1, adopted=True))
+            gauge = a_reading(caller, resource_id, at, group_id)
+            samples.append(replace(gauge, meter="vcpus", meter_type="gauge", unit="vcpu", value=vcpus))
     ingest_samples(tx, samples, received_at=NOW)
     rule = cpu_percent_rule(
         group_id=group_id,
@@ -164,7 +172,9 @@ def test_cpu_percent_of_a_group_is_the_mean_of_its_instances(tx: Transaction, ca
     assert judged.last_value == pytest.approx(70)
 
 
-def test_an_expression_that_cannot_be_evaluated_is_refused_when_the_alarm_is_made(tx: Transaction, caller: Caller) -> None:
+def test_an_expression_that_cannot_be_evaluated_is_refused_when_the_alarm_is_made(
+    tx: Transaction, caller: Caller
+) -> None:
     for operations in ("(nonsense (metric cpu mean))", "((", "(* 2 3)", "(metric cpu often)", "(metric memory mean)"):
         target = ResourcesTarget("cpu", "instance", {}, operations)
         with pytest.raises(Invalid):
@@ -196,7 +206,9 @@ def test_metrics_can_be_named_by_their_ids(tx: Transaction, caller: Caller) -> N
     assert service.get_alarm(tx, alarm.id, caller=caller).state is AlarmState.ALARM
 
 
-def test_an_alarm_is_due_again_after_its_interval_and_catches_up_without_a_storm(tx: Transaction, caller: Caller) -> None:
+def test_an_alarm_is_due_again_after_its_interval_and_catches_up_without_a_storm(
+    tx: Transaction, caller: Caller
+) -> None:
     alarm = an_alarm(tx, caller, resource_id=new_id())
     service.evaluate_due(tx, NOW)
     assert service.evaluate_due(tx, NOW + timedelta(seconds=9)).evaluated == 0
@@ -251,6 +263,14 @@ def test_another_project_sees_nothing_and_a_reader_changes_nothing(tx: Transacti
             change()
 
 
+def test_the_operator_s_log_is_an_action_of_the_operator_alone(tx: Transaction, caller: Caller) -> None:
+    with pytest.raises(ActionNotAllowed):
+        an_alarm(tx, caller, resource_id=new_id(), actions=Actions(alarm=("log://",)))
+    admin = a_caller(caller.project_id, roles=("admin", "member", "reader"))
+    alarm = an_alarm(tx, admin, resource_id=new_id(), actions=Actions(alarm=("log://",)))
+    service.update_alarm(tx, alarm.id, spec=replace(alarm.spec, name="kept"), caller=caller, now=NOW)
+
+
 def test_a_project_has_no_more_alarms_than_its_own_limit(tx: Transaction, caller: Caller) -> None:
     admin = a_caller(roles=("admin", "member", "reader"))
     an_alarm(tx, a_caller(), resource_id=new_id())
@@ -276,7 +296,7 @@ def test_lists_are_sorted_filtered_and_paged(tx: Transaction, caller: Caller) ->
 
 
 @pytest.fixture
-def committed_alarms(pool: Pool) -> Iterator[list[UUID]]:
+def committed_alarms(pool: Pool) -> Iterator[Sequence[UUID]]:
     """Fifty alarms that other transactions see."""
     caller = a_caller()
     with transaction(pool) as tx:
@@ -284,10 +304,10 @@ def committed_alarms(pool: Pool) -> Iterator[list[UUID]]:
         feed(tx, caller, resource_id=new_id(), values=[1], until=NOW)
     yield made
     with transaction(pool) as tx:
-        tx.execute("DELETE FROM alarm WHERE id = ANY(%s)", (made,))
+        tx.execute("DELETE FROM alarm WHERE id = ANY(%s)", (list(made),))
 
 
-def test_many_evaluators_at_once_judge_each_alarm_once(pool: Pool, committed_alarms: list[UUID]) -> None:
+def test_many_evaluators_at_once_judge_each_alarm_once(pool: Pool, committed_alarms: Sequence[UUID]) -> None:
     def evaluate(_: int) -> int:
         evaluated = 0
         for _round in range(10):
@@ -299,7 +319,7 @@ def test_many_evaluators_at_once_judge_each_alarm_once(pool: Pool, committed_ala
         assert sum(threads.map(evaluate, range(4))) == len(committed_alarms)
 
 
-def test_an_evaluation_that_is_rolled_back_leaves_nothing(pool: Pool, committed_alarms: list[UUID]) -> None:
+def test_an_evaluation_that_is_rolled_back_leaves_nothing(pool: Pool, committed_alarms: Sequence[UUID]) -> None:
     class Crash(Exception):
         """The worker dies before its commit."""
 
@@ -312,7 +332,9 @@ def test_an_evaluation_that_is_rolled_back_leaves_nothing(pool: Pool, committed_
         crash()
     with transaction(pool) as tx:
         assert service.has_due(tx, NOW)
-        row = tx.execute("SELECT count(*) FROM alarm WHERE evaluated_at IS NOT NULL AND id = ANY(%s)", (committed_alarms,))
+        row = tx.execute(
+            "SELECT count(*) FROM alarm WHERE evaluated_at IS NOT NULL AND id = ANY(%s)", (list(committed_alarms),)
+        )
         assert row.fetchone() == (0,)
 
 
@@ -396,7 +418,10 @@ def test_a_project_s_secret_is_its_own_and_rotation_keeps_the_old_one_a_day(tx: 
     assert first.secret != service.get_signing_secret(tx, caller=a_caller(), now=NOW).secret
     rotated = service.rotate_signing_secret(tx, caller=caller, now=NOW)
     assert rotated.previous_secret == first.secret != rotated.secret
-    assert service.signing_secrets(tx, [caller.project_id], now=NOW)[caller.project_id] == (rotated.secret, first.secret)
+    assert service.signing_secrets(tx, [caller.project_id], now=NOW)[caller.project_id] == (
+        rotated.secret,
+        first.secret,
+    )
     tomorrow = NOW + timedelta(days=1)
     assert service.signing_secrets(tx, [caller.project_id], now=tomorrow)[caller.project_id] == (rotated.secret,)
     with pytest.raises(Forbidden):

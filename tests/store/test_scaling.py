@@ -229,7 +229,7 @@ def test_a_launch_that_always_fails_is_held_by_the_circuit_and_said_why(tx: Tran
     world = World(tx, cloud, view.group.id)
     for _ in range(3600):
         world.later(1).converge()
-    failures = [one for one in service.list_activities(tx, view.group.id, caller=cloud.caller)]
+    failures = service.list_activities(tx, view.group.id, caller=cloud.caller)
     assert {one.decision for one in failures} == {DecisionKind.LAUNCH_FAILURE}
     assert 5 <= len(failures) <= 11
     assert "could not be found" in failures[0].reason
