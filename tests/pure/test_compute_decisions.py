@@ -275,6 +275,11 @@ def test_a_silent_or_stopped_host_or_another_zone_is_not_chosen() -> None:
     assert isinstance(elsewhere, NoRoom)
 
 
+def test_a_refusal_says_what_each_host_lacks() -> None:
+    placed = place_instances([a_host()], vcpus=17, ram_mib=1, count=1, availability_zone=None, now=NOW)
+    assert placed == NoRoom("host-1: 17 vCPU asked, 16 free")
+
+
 def test_instances_are_spread_over_equal_hosts() -> None:
     placed = place_instances([a_host(1), a_host(2)], vcpus=1, ram_mib=96, count=4, availability_zone=None, now=NOW)
     assert isinstance(placed, Placed)

@@ -175,6 +175,16 @@ def test_a_pending_reboot_is_done_once() -> None:
     assert plan(host, [wish]) == ()
 
 
+def test_a_guest_that_was_held_still_for_a_reading_goes_on() -> None:
+    host = a_host()
+    execute(host, plan(host, [a_desired()]))
+    host.take_last_reading(a_spec(0).instance_id)
+    wish = a_desired(vm_state="active")
+    execute(host, plan(host, [wish]))
+    assert [guest.power_state for guest in host.list_instances()] == [PowerState.RUNNING]
+    assert plan(host, [wish]) == ()
+
+
 def test_nothing_is_tried_before_its_time() -> None:
     wish = a_desired(retry_at=NOW + timedelta(seconds=5))
     host = a_host()
