@@ -243,11 +243,13 @@ def assert_every_unit_once(
 
 
 def charge_order(charge: Charge) -> tuple[object, ...]:
-    """Order charges by what they are, never by how they came."""
-    time = (charge.interval.start, charge.interval.end, charge.evidence, charge.quantity)
-    return (charge.meter, charge.resource_id, charge.state, charge.flavor_name, charge.version_id, *time)
+    """Order charges by all that they are, never by how they came."""
+    what = (charge.meter, charge.resource_id, charge.resource_name, charge.state, charge.flavor_name)
+    price = (charge.version_id, charge.base_unit, charge.unit, charge.unit_price, charge.per)
+    return (*what, charge.interval.start, charge.interval.end, *price, charge.evidence, charge.quantity)
 
 
 def unbilled_order(item: Unbilled) -> tuple[object, ...]:
-    """Order unbilled usage by what it is."""
-    return (item.meter, item.resource_id, item.interval.start, item.interval.end, item.reason, item.quantity)
+    """Order unbilled usage by all that it is."""
+    what = (item.meter, item.resource_id, item.resource_name, item.interval.start, item.interval.end)
+    return (*what, item.reason, item.base_unit, item.quantity)

@@ -36,7 +36,9 @@ def state(
     rated: Rated, *, currency: str = "JPY", mode: RoundingMode = RoundingMode.FLOOR, tax: str = "0.1"
 ) -> Statement:
     account = an_account(currency=currency, rounding=mode, tax=tax)
-    return compose_statement(rated, account=account, windows=windows_of([a_version()]), period=PERIOD, rated_until=PERIOD.end)
+    return compose_statement(
+        rated, account=account, windows=windows_of([a_version()]), period=PERIOD, rated_until=PERIOD.end
+    )
 
 
 def rated_of(*records: UsageRecord) -> Rated:
