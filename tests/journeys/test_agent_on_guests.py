@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from compute import service as compute
 from compute.domain_xml import domain_name, network_name
@@ -21,14 +23,14 @@ from compute.errors import InstanceNotFound
 from compute.hypervisor.host_network import read_routed_subnets
 from compute.model import Instance, LaunchRequest
 from entrypoints.bootstrap import choose_subnets, read_manifest
-from foundation.database import Pool, transaction
-from foundation.ids import new_id
+from foundation.database import Pool, open_pool, transaction
+from foundation.ids import new_hex_id, new_id
 from tests.compute_builders import a_caller
-from tests.conftest import ROOT
+from tests.conftest import ROOT, migrate, with_database
 
 pytestmark = pytest.mark.guests
 
-WAIT_S = 90
+WAIT_S = 45
 POLL_INTERVAL_S = 1
 USER_DATA = b"#!/bin/sh\necho the order was $((6 * 7))\nping -c 3 -s 1000 8.8.8.8\n"
 COUNTERS: LiteralString = """
@@ -164,8 +166,22 @@ class Site:
 
 
 @pytest.fixture
-def site(pool: Pool, database_url: str, tmp_path: Path) -> Iterator[Site]:
+def own_database_url(cluster_url: str) -> Iterator[str]:
+    """A database of the test's own, so that the host carries no other test's instances."""
+    name = f"test_guests_{new_hex_id()}"
+    with psycopg.connect(cluster_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = with_database(cluster_url, name)
+    migrate(url, "head")
+    yield url
+    with psycopg.connect(cluster_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def site(own_database_url: str, tmp_path: Path) -> Iterator[Site]:
     """A bootstrapped installation whose agent runs; at the end nothing of it is left."""
+    pool = open_pool(own_database_url, size_max=2, application_name="test-guests")
     images = (ROOT / "var" / "images" / "guest").resolve()
     if not images.exists():
         pytest.fail("the guest image is missing: run `make` first")
@@ -176,7 +192,6 @@ def site(pool: Pool, database_url: str, tmp_path: Path) -> Iterator[Site]:
     installation = f"j{uuid4().hex[:8]}"
     caller, now = a_caller(), datetime.now(UTC)
     with transaction(pool) as tx:
-        tx.execute("UPDATE host SET stopping_session = session")
         compute.bootstrap_flavors(tx, now=now)
         free = choose_subnets(read_routed_subnets(except_devices=()), installation=installation)
         projects = [caller.project_id]
@@ -186,7 +201,7 @@ def site(pool: Pool, database_url: str, tmp_path: Path) -> Iterator[Site]:
         image = compute.register_image(
             tx, {**manifest, "name": f"guest-{new_id()}"}, project_id=caller.project_id, now=now, folder=folder
         )
-    made = Site(pool, database_url, tmp_path, installation, caller, image.id)
+    made = Site(pool, own_database_url, tmp_path, installation, caller, image.id)
     made.start()
     made.wait_until(lambda: "agent.registered" in (tmp_path / "agent.log").read_text())
     yield made
@@ -196,6 +211,7 @@ def site(pool: Pool, database_url: str, tmp_path: Path) -> Iterator[Site]:
         if name.startswith(network_name(installation, UUID(int=0))[:-36]):
             run("virsh", "destroy", name)
             run("virsh", "undefine", name)
+    pool.close()
 
 
 def test_an_order_becomes_a_guest_with_a_lease_a_console_and_counters_that_move(site: Site) -> None:
