@@ -9,7 +9,7 @@ fail() {
 [ "$(id -u)" = 0 ] || fail "This installs packages and runs virtual machines, so it needs the rights of root." \
     "Become root (\`su -\` or \`sudo -i\`) and run \`make $*\` again."
 cd "$(dirname "$0")/.."
-export PYTHONPATH="$PWD" PYTHONDONTWRITEBYTECODE="${PYTHONDONTWRITEBYTECODE-1}"
+export PYTHONPATH="$PWD" PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX-$PWD/var/pycache}"
 if [ "${1-}" = clean ] && [ ! -d var ]; then exit 0; fi
 command -v apt-get >/dev/null || fail "This is made for Debian 12, and this machine has no apt-get." \
     "Run it on a Debian 12 machine."
