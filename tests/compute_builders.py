@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
+from typing import Any
 from uuid import UUID
 
 from compute import service
@@ -15,7 +16,7 @@ from identity.model import Caller, ProjectId, UserId
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FREE_CIDRS = tuple(IPv4Network(f"10.77.{number}.0/24") for number in range(32))
-MANIFEST = {
+MANIFEST: dict[str, Any] = {
     "name": "test-guest",
     "recipe": "0123456789abcdef",
     "kernel_version": "6.1.0-1-cloud-amd64",

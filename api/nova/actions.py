@@ -114,11 +114,11 @@ ACTIONS: Mapping[str, Act] = {"os-start": start, "os-stop": stop, "reboot": rebo
 async def read_console(context: ApiContext, caller: Caller, *, instance_id: UUID) -> str:
     """Ask the host's agent and wait for its answer outside any transaction; what was read before serves where it is silent."""
     asked_at = context.clock()
-    await run_in_threadpool(request_console, context, caller, instance_id, asked_at)
+    await run_in_threadpool(request_console, context, caller, instance_id=instance_id, asked_at=asked_at)
     deadline = time.monotonic() + CONSOLE_WAIT_S_MAX
     console: ConsoleOutput | None = None
     while time.monotonic() < deadline:
-        console = await run_in_threadpool(find_console, context, caller, instance_id)
+        console = await run_in_threadpool(find_console, context, caller, instance_id=instance_id)
         if console is not None and console.answered_at is not None and console.answered_at >= asked_at:
             return console.output
         await asyncio.sleep(CONSOLE_POLL_S)
@@ -127,12 +127,14 @@ async def read_console(context: ApiContext, caller: Caller, *, instance_id: UUID
     raise Conflict(f"The host of instance {instance_id} does not answer; try again later.")
 
 
-def request_console(context: ApiContext, caller: Caller, instance_id: UUID, asked_at: datetime) -> None:
+def request_console(context: ApiContext, caller: Caller, *, instance_id: UUID, asked_at: datetime) -> None:
+    """Ask, in a transaction of its own."""
     with transaction(context.pool) as tx:
         service.request_console(tx, caller=caller, instance_id=instance_id, now=asked_at)
 
 
-def find_console(context: ApiContext, caller: Caller, instance_id: UUID) -> ConsoleOutput | None:
+def find_console(context: ApiContext, caller: Caller, *, instance_id: UUID) -> ConsoleOutput | None:
+    """Look, in a transaction of its own."""
     with transaction(context.pool) as tx:
         return service.find_console(tx, caller=caller, instance_id=instance_id)
 

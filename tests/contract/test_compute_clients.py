@@ -17,9 +17,9 @@ from uuid import uuid4
 
 import novaclient.client
 import novaclient.exceptions
-import openstack
 import pytest
 import requests
+from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 
 from compute import service as compute
@@ -60,7 +60,7 @@ class LiveCloud:
         assert token is not None
         return requests.get(self.api.url + path, headers={"X-Auth-Token": token, **(headers or {})}, timeout=30)
 
-    def post(self, path: str, body: object, *, version: str = "2.1") -> requests.Response:
+    def post(self, path: str, body: Any, *, version: str = "2.1") -> requests.Response:
         """POST as the member."""
         token = self.demo.auth_token
         assert token is not None
@@ -104,7 +104,7 @@ def cloud(
 
 def connect(live_api: LiveApi, name: str) -> Connection:
     """Sign in by the clouds.yaml that users get."""
-    region = openstack.config.OpenStackConfig(config_files=[str(live_api.clouds_yaml)]).get_one(cloud=name)
+    region: Any = OpenStackConfig(config_files=[str(live_api.clouds_yaml)]).get_one(cloud=name)
     return Connection(config=region)
 
 
@@ -126,7 +126,8 @@ def until(is_true: Callable[[], Found]) -> Found:
 @pytest.fixture
 def nova(cloud: LiveCloud) -> Any:
     """The classic client."""
-    return novaclient.client.Client("2.1", session=cloud.demo.session)
+    make: Any = novaclient.client.Client  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return make("2.1", session=cloud.demo.session)
 
 
 def gone(nova: Any, server_id: str) -> bool:
@@ -325,7 +326,8 @@ def test_another_projects_server_is_a_404_everywhere(cloud: LiveCloud) -> None:
             answer = cloud.get(path + part)
             assert answer.status_code == 404
             assert answer.json()["itemNotFound"]["code"] == 404
-        for action in ({"os-stop": None}, {"reboot": {"type": "HARD"}}, {"os-getConsoleOutput": {}}):
+        actions: list[Any] = [{"os-stop": None}, {"reboot": {"type": "HARD"}}, {"os-getConsoleOutput": {}}]
+        for action in actions:
             assert cloud.post(f"{path}/action", action).status_code == 404
         assert made.id not in [server.id for server in cloud.demo.compute.servers()]
     finally:

@@ -79,20 +79,20 @@ def a_host() -> SimulatedHypervisor:
     return SimulatedHypervisor(now=NOW, guests_max=50)
 
 
+def a_wish(desired: Desired, vm_state: VmState, is_interrupted: bool, is_rebooting: bool) -> DesiredInstance:
+    """A wish that the service can have written."""
+    return a_desired(
+        desired=desired,
+        vm_state="stopped" if desired == "stopped" and vm_state == "building" else vm_state,
+        is_interrupted=is_interrupted and vm_state == "active",
+        reboot_from_epoch=0 if is_rebooting else None,
+    )
+
+
+VM_STATES: tuple[VmState, ...] = ("building", "active", "stopped")
+DESIRED: tuple[Desired, ...] = get_args(Desired)
 wishes = st.lists(
-    st.builds(
-        lambda desired, vm_state, interrupted, rebooting: a_desired(
-            desired=desired,
-            vm_state="stopped" if desired == "stopped" and vm_state == "building" else vm_state,
-            is_interrupted=interrupted and vm_state == "active",
-            reboot_from_epoch=0 if rebooting else None,
-        ),
-        st.sampled_from(get_args(Desired)),
-        st.sampled_from(["building", "active", "stopped"]),
-        st.booleans(),
-        st.booleans(),
-    ),
-    max_size=6,
+    st.builds(a_wish, st.sampled_from(DESIRED), st.sampled_from(VM_STATES), st.booleans(), st.booleans()), max_size=6
 ).map(lambda found: [replace(wish, spec=a_spec(number)) for number, wish in enumerate(found)])
 
 
