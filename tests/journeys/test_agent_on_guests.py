@@ -58,6 +58,7 @@ class Site:
     installation: str
     caller: Any
     image_id: UUID
+    prefix: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     def start(self) -> None:
@@ -71,7 +72,8 @@ class Site:
             "PYTHONPATH": str(ROOT),
         }
         with (self.root / "agent.log").open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "entrypoints.agent"], env=environment, stderr=log)
+            command = [*self.prefix, sys.executable, "-m", "entrypoints.agent"]
+            self.process = subprocess.Popen(command, env=environment, stderr=log)
 
     def kill(self) -> None:
         """End the agent as kill -9 does."""
@@ -143,7 +145,8 @@ class Site:
 
     def qemu_pid(self, instance_id: UUID) -> int:
         """The guest's process."""
-        return int(Path(f"/run/libvirt/qemu/{domain_name(self.installation, instance_id)}.pid").read_text())
+        name = domain_name(self.installation, instance_id)
+        return int(run(*self.prefix, "cat", f"/run/libvirt/qemu/{name}.pid"))
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Wait for something to come true."""
@@ -158,7 +161,8 @@ class Site:
         """Everything on this machine that carries the installation's id."""
         marks = [
             line
-            for line in (run("virsh", "list", "--all", "--name") + run("virsh", "net-list", "--all", "--name")).split()
+            for kind in ("list", "net-list")
+            for line in run(*self.prefix, "virsh", kind, "--all", "--name").split()
             if line.startswith(network_name(self.installation, UUID(int=0))[:-36])
         ]
         marks += [line for line in run("nft", "list", "tables").splitlines() if f"_{self.installation}" in line]
@@ -181,14 +185,19 @@ def own_database_url(cluster_url: str) -> Iterator[str]:
 @pytest.fixture
 def site(own_database_url: str, tmp_path: Path) -> Iterator[Site]:
     """A bootstrapped installation whose agent runs; at the end nothing of it is left."""
-    pool = open_pool(own_database_url, size_max=2, application_name="test-guests")
+    yield from served_site(own_database_url, tmp_path, prefix=())
+
+
+def served_site(url: str, root: Path, *, prefix: tuple[str, ...]) -> Iterator[Site]:
+    """Serve an installation by this machine's libvirt, or by the one in the namespace that the prefix enters."""
     images = (ROOT / "var" / "images" / "guest").resolve()
     if not images.exists():
         pytest.fail("the guest image is missing: run `make` first")
-    shutil.copytree(images, tmp_path / "images" / "guest")
-    found = read_manifest(tmp_path)
+    shutil.copytree(images, root / "images" / "guest")
+    found = read_manifest(root)
     assert found is not None
     manifest, folder = found
+    pool = open_pool(url, size_max=2, application_name="test-guests")
     installation = f"j{uuid4().hex[:8]}"
     caller, now = a_caller(), datetime.now(UTC)
     with transaction(pool) as tx:
@@ -201,16 +210,16 @@ def site(own_database_url: str, tmp_path: Path) -> Iterator[Site]:
         image = compute.register_image(
             tx, {**manifest, "name": f"guest-{new_id()}"}, project_id=caller.project_id, now=now, folder=folder
         )
-    made = Site(pool, own_database_url, tmp_path, installation, caller, image.id)
+    made = Site(pool, url, root, installation, caller, image.id, prefix)
     made.start()
-    made.wait_until(lambda: "agent.registered" in (tmp_path / "agent.log").read_text())
+    made.wait_until(lambda: "agent.registered" in (root / "agent.log").read_text())
     yield made
     if made.process is not None and made.process.poll() is None:
         made.interrupt()
-    for name in run("virsh", "list", "--all", "--name").split():
+    for name in run(*prefix, "virsh", "list", "--all", "--name").split():
         if name.startswith(network_name(installation, UUID(int=0))[:-36]):
-            run("virsh", "destroy", name)
-            run("virsh", "undefine", name)
+            run(*prefix, "virsh", "destroy", name)
+            run(*prefix, "virsh", "undefine", name)
     pool.close()
 
 
@@ -271,3 +280,84 @@ def test_ctrl_c_stops_the_guests_and_the_next_start_finds_them_again(site: Site)
     assert site.kinds(instance_id) == ["create", "host_down", "start"]
     site.delete(instance_id)
     site.wait_until(lambda: site.is_gone(instance_id))
+
+
+PRIVATE_FOLDERS = ("/run/libvirt", "/var/lib/libvirt", "/etc/libvirt/qemu", "/var/log/libvirt")
+
+
+class PrivateLibvirt:
+    """A libvirtd in a mount namespace of its own, so that a test may kill it and nobody else loses anything."""
+
+    def __init__(self) -> None:
+        script = "".join(f"mkdir -p {f} && mount -t tmpfs -o mode=755 none {f} && " for f in PRIVATE_FOLDERS)
+        self.holder = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", f"mount --make-rprivate / && {script} echo ready && exec sleep 100000"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.holder.stdout is not None
+        assert self.holder.stdout.readline() == "ready\n"
+        self.prefix = ("nsenter", "-t", str(self.holder.pid), "-m")
+        self._start("virtlogd")
+        self._start("libvirtd")
+
+    def restart_after_kill(self, meanwhile: Callable[[], None]) -> None:
+        """Kill libvirtd as kill -9 does, let something happen, and start it again."""
+        os.kill(self._pid("libvirtd"), signal.SIGKILL)
+        meanwhile()
+        self._start("libvirtd")
+
+    def end(self) -> None:
+        """End the daemons and let the namespace go."""
+        for name in ("libvirtd", "virtlogd"):
+            os.kill(self._pid(name), signal.SIGTERM)
+        self.holder.kill()
+        self.holder.wait()
+        if self.holder.stdout is not None:
+            self.holder.stdout.close()
+
+    def _start(self, name: str) -> None:
+        run(*self.prefix, "rm", "-f", f"/run/libvirt/{name}-test.pid")
+        subprocess.run([*self.prefix, name, "-d", "-p", f"/run/libvirt/{name}-test.pid"], check=True)
+
+    def _pid(self, name: str) -> int:
+        return int(run(*self.prefix, "cat", f"/run/libvirt/{name}-test.pid"))
+
+
+@pytest.fixture
+def private_libvirt() -> Iterator[PrivateLibvirt]:
+    """A libvirtd that the test may kill."""
+    made = PrivateLibvirt()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def private_site(private_libvirt: PrivateLibvirt, own_database_url: str, tmp_path: Path) -> Iterator[Site]:
+    """An installation served by that libvirtd."""
+    yield from served_site(own_database_url, tmp_path, prefix=private_libvirt.prefix)
+
+
+def test_guests_run_on_when_libvirtd_is_killed_and_nothing_false_is_told(
+    private_site: Site, private_libvirt: PrivateLibvirt
+) -> None:
+    site = private_site
+    living, dying = site.active(), site.active()
+    before = site.read(living)
+    process = site.qemu_pid(living)
+
+    def meanwhile() -> None:
+        site.wait_until(lambda: "hypervisor_away" in (site.root / "agent.log").read_text())
+        os.kill(site.qemu_pid(dying), signal.SIGKILL)
+        time.sleep(3)
+        assert site.read(dying).vm_state == "active"
+
+    private_libvirt.restart_after_kill(meanwhile)
+    site.wait_until(lambda: "hypervisor_back" in (site.root / "agent.log").read_text())
+    site.wait_until(lambda: site.read(dying).vm_state == "error")
+    count = len(site.counter(living, "cpu"))
+    site.wait_until(lambda: len(site.counter(living, "cpu")) > count)
+    assert site.qemu_pid(living) == process
+    assert (site.read(living).vm_state, site.read(living).boot_epoch) == ("active", before.boot_epoch)
+    assert site.kinds(living) == ["create"]
+    assert site.kinds(dying) == ["create", "fault"]
