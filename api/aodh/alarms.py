@@ -157,7 +157,7 @@ def get_state(tx: SnapshotTransaction, caller: RequestCaller, alarm_id: str) -> 
 @router.put("/{alarm_id}/state")
 def set_state(tx: RequestTransaction, caller: RequestCaller, alarm_id: str, body: JsonBody, request: Request) -> str:
     """Set the state by hand."""
-    if body not in set(AlarmState):
+    if body not in list(AlarmState):
         raise Invalid(f"a state is one of {', '.join(AlarmState)}", field="state")
     now = context_of(request).clock()
     alarm = service.set_state(tx, read_id(alarm_id, caller), state=AlarmState(body), caller=caller, now=now)
