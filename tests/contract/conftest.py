@@ -1,5 +1,6 @@
 """The live API: the real process of entrypoints.http on a spare port, with the test database, for the real clients to call."""
 
+import logging
 import os
 import socket
 import subprocess
@@ -27,7 +28,7 @@ START_S_MAX = 30.0
 @pytest.fixture(scope="session", autouse=True)
 def logs() -> None:
     """Log as the processes do: the pretty tracebacks of a bare structlog take seconds each."""
-    configure_logs()
+    configure_logs(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
