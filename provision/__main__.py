@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from provision import children, dashboard_build, leftovers, libvirt_daemons, machine, python_environment, set_up
+from provision import (
+    children,
+    dashboard_build,
+    leftovers,
+    libvirt_daemons,
+    machine,
+    python_environment,
+    set_up,
+    timescaledb,
+)
 from provision.failures import ProvisionError
 from provision.installation import ROOT, Installation, this_installation
 
@@ -121,7 +130,17 @@ def openapi(_: Sequence[str]) -> int:
 
 def seed_demo(_: Sequence[str]) -> int:
     """Put a month of sample history into the running installation."""
-    return become(ready(), "-m", "entrypoints", "seed-demo")
+    return become(_running(ready()), "-m", "entrypoints", "seed-demo")
+
+
+def _running(installation: Installation) -> Installation:
+    """The installation, with its database named for the programs that follow; raises where it does not run."""
+    folder = installation.runtime_dir / "postgresql"
+    if not os.environ.get("NEPHO_DATABASE_URL"):
+        if not (folder / timescaledb.SOCKET_NAME).exists():
+            raise ProvisionError("This installation does not run.", mend="Start `make run` in another terminal first.")
+        os.environ["NEPHO_DATABASE_URL"] = timescaledb.socket_url(folder)
+    return installation
 
 
 def bench_memory(arguments: Sequence[str]) -> int:

@@ -99,6 +99,11 @@ def ordinary_user() -> int:
     return next(i for i in range(FIRST_USER_ID, FIRST_USER_ID + USER_IDS) if i not in taken)
 
 
+def socket_url(runtime_dir: Path, *, role: str = OWNER, database: str = OWNER) -> str:
+    """The connection URL of the server whose socket is in the folder."""
+    return f"postgresql://{role}@/{database}?host={quote(str(runtime_dir), safe='/')}"
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """One PostgreSQL cluster: its program tree, its files, and the short folder of its socket."""
@@ -120,7 +125,7 @@ class Cluster:
 
     def url(self, *, role: str = OWNER, database: str = OWNER) -> str:
         """The connection URL by the socket that only root and the server's user reach."""
-        return f"postgresql://{role}@/{database}?host={quote(str(self.runtime_dir), safe='/')}"
+        return socket_url(self.runtime_dir, role=role, database=database)
 
     def program(self, user: int, *command: str) -> list[str]:
         """The command line that runs a program of the tree with this cluster's folders."""
