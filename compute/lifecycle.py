@@ -90,10 +90,12 @@ def derive_task(instance: Instance) -> str | None:
 
 
 def derive_status(instance: Instance, now: datetime) -> InstanceStatus:
-    """Return what the project sees; a running instance of a silent host is UNKNOWN, never stopped."""
+    """Return what the project sees: off while its host rests, and UNKNOWN, never off, while its host is silent."""
     if instance.vm_state == "active":
         if now - instance.host_seen_at > timedelta(seconds=HOST_SILENCE_S_MAX):
             return InstanceStatus.UNKNOWN
+        if instance.is_interrupted:
+            return InstanceStatus.SHUTOFF
         if instance.reboot_from_epoch is not None:
             return InstanceStatus.HARD_REBOOT if instance.is_reboot_hard else InstanceStatus.REBOOT
     return STATUS_BY_VM_STATE[instance.vm_state]

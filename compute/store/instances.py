@@ -77,10 +77,11 @@ def list_by_ids(tx: Transaction, ids: Sequence[UUID]) -> Sequence[Instance]:
 
 
 FILTERED: LiteralString = (
-    "WITH filtered AS (SELECT f.*, "  # noqa: S608  constants only
+    "WITH filtered AS (SELECT f.*, "
     + """
         CASE
             WHEN f.vm_state = 'active' AND f.host_seen_at < %(silent_before)s THEN 'UNKNOWN'
+            WHEN f.vm_state = 'active' AND f.is_interrupted THEN 'SHUTOFF'
             WHEN f.vm_state = 'active' AND f.reboot_from_epoch IS NOT NULL AND f.is_reboot_hard THEN 'HARD_REBOOT'
             WHEN f.vm_state = 'active' AND f.reboot_from_epoch IS NOT NULL THEN 'REBOOT'
             WHEN f.vm_state = 'active' THEN 'ACTIVE'
@@ -129,7 +130,7 @@ FROM keyed
 )
 
 LIST_ASCENDING: LiteralString = (
-    FILTERED  # noqa: S608  constants only
+    FILTERED
     + """
     WHERE %(marker)s::uuid IS NULL OR (sort_text, id) > (
         coalesce((SELECT k.sort_text FROM keyed k WHERE k.id = %(marker)s), %(marker)s::text), %(marker)s
@@ -139,7 +140,7 @@ LIST_ASCENDING: LiteralString = (
 )
 
 LIST_DESCENDING: LiteralString = (
-    FILTERED  # noqa: S608  constants only
+    FILTERED
     + """
     WHERE %(marker)s::uuid IS NULL OR (sort_text, id) < (
         coalesce((SELECT k.sort_text FROM keyed k WHERE k.id = %(marker)s), %(marker)s::text), %(marker)s

@@ -7,6 +7,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 import pytest
+from psycopg import sql
 
 from compute import service
 from compute.errors import (
@@ -256,9 +257,22 @@ def test_a_reboot_is_pending_until_another_boot_is_seen(tx: Transaction) -> None
     assert kinds_of(tx, instance.id) == ["create"]
 
 
-def test_the_list_says_the_same_status_as_the_instance_itself(tx: Transaction) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "vm_state = 'active'",
+        "is_interrupted = true",
+        "reboot_from_epoch = 1",
+        "reboot_from_epoch = 1, is_reboot_hard = true",
+        "vm_state = 'stopped'",
+        "vm_state = 'error'",
+        "vm_state = 'building'",
+    ],
+)
+def test_the_list_says_the_same_status_as_the_instance_itself(tx: Transaction, change: LiteralString) -> None:
     cloud = a_cloud(tx)
     instance = running(tx, cloud)
+    tx.execute(sql.SQL("UPDATE instance SET {} WHERE id = %s").format(sql.SQL(change)), (instance.id,))
     later = NOW + timedelta(seconds=HOST_SILENCE_S_MAX + 60)
     for now in (NOW + 2 * SECOND, later):
         status = derive_status(reread(tx, cloud, instance.id), now)
