@@ -15,7 +15,6 @@ from api.native.billing_answers import (
     AssignmentAnswer,
     CostAnswer,
     InvoiceAnswer,
-    InvoiceHead,
     InvoiceList,
     PricePlanAnswer,
     PricePlanList,
@@ -46,9 +45,9 @@ from api.native.billing_requests import (
 from api.pagination import RequestCursorPage, encode_cursor
 from api.transaction import RequestTransaction, SnapshotTransaction
 from billing import service
-from billing.exports import invoice_csv, invoice_json
-from billing.model import Authorship, BillingAccount
+from billing.model import Authorship, BillingAccount, Invoice
 from billing.service.explanations import SAMPLES_SHOWN, SAMPLES_SHOWN_MAX
+from foundation.database import Transaction
 from foundation.errors import Forbidden, Invalid
 from foundation.interval import TimeInterval
 from identity.model import Caller, ProjectNotFound
@@ -90,11 +89,10 @@ def wanted_format(
 WantedFormat = Annotated[FileFormat | None, Depends(wanted_format)]
 
 
-def file_response(content: bytes, *, name: str, file_format: FileFormat) -> Response:
-    """Answer a file for download; the name is ours, never a user's text."""
-    media_type = "text/csv; charset=utf-8" if file_format == "csv" else "application/json"
-    disposition = f'attachment; filename="{name}.{file_format}"'
-    return Response(content, media_type=media_type, headers={"Content-Disposition": disposition})
+def file_response(document: service.Document) -> Response:
+    """Answer a file for download; its name is ours, never a user's text."""
+    disposition = f'attachment; filename="{document.name}"'
+    return Response(document.content, media_type=document.media_type, headers={"Content-Disposition": disposition})
 
 
 def interval_of(start: datetime, end: datetime) -> TimeInterval:
@@ -212,7 +210,9 @@ def add_price_version(
 
 
 @router.post("/invoices", status_code=201)
-def draft_invoice(request: Request, tx: RequestTransaction, caller: WriterCaller, body: InvoiceRequest) -> InvoiceHead:
+def draft_invoice(
+    request: Request, tx: RequestTransaction, caller: WriterCaller, body: InvoiceRequest
+) -> InvoiceAnswer:
     """Draft the invoice of a period, or bring its draft up to date; the same usage gives the same draft."""
     invoice = service.draft_invoice(
         tx,
@@ -221,7 +221,13 @@ def draft_invoice(request: Request, tx: RequestTransaction, caller: WriterCaller
         now=context_of(request).clock(),
         by=authorship(request, caller, reason=body.reason),
     )
-    return to_invoice_head(invoice)
+    return full_invoice(tx, invoice)
+
+
+def full_invoice(tx: Transaction, invoice: Invoice) -> InvoiceAnswer:
+    """Return an invoice with its lines, taxes and events."""
+    lines, taxes = service.invoice_lines(tx, invoice.id), service.invoice_taxes(tx, invoice.id)
+    return to_invoice(invoice, lines, taxes, events=service.invoice_events(tx, invoice.id))
 
 
 @router.get("/invoices")
@@ -259,14 +265,12 @@ def get_invoice(
 ) -> InvoiceAnswer | Response:
     """Return an invoice with its lines, or as a file by ?format=csv|json or Accept: text/csv."""
     invoice = service.get_invoice(tx, invoice_id, project_id=visible_project(caller))
-    lines, taxes = service.invoice_lines(tx, invoice.id), service.invoice_taxes(tx, invoice.id)
-    events = service.invoice_events(tx, invoice.id)
-    name = f"{invoice.label}-{invoice.period_start:%Y%m%d}"
-    if file_format == "csv":
-        return file_response(invoice_csv(invoice, lines, taxes), name=name, file_format="csv")
-    if file_format == "json":
-        return file_response(invoice_json(invoice, lines, taxes, events=events), name=name, file_format="json")
-    return to_invoice(invoice, lines, taxes, events=events)
+    if file_format is None:
+        return full_invoice(tx, invoice)
+    for document in service.invoice_files(tx, invoice):
+        if document.name.endswith(f".{file_format}"):
+            return file_response(document)
+    raise AssertionError("an invoice has a file of every format")
 
 
 @router.get("/invoices/{invoice_id}/document")
@@ -283,10 +287,10 @@ def finalize_invoice(
     caller: AdminCaller,
     invoice_id: UUID,
     body: FinalizeRequest | None = None,
-) -> InvoiceHead:
+) -> InvoiceAnswer:
     """Make a draft final: numbered, and never to be changed again; asked again, answer the final one."""
     by = authorship(request, caller, reason=(body or FinalizeRequest()).reason)
-    return to_invoice_head(service.finalize_invoice(tx, invoice_id, context_of(request).clock(), by=by))
+    return full_invoice(tx, service.finalize_invoice(tx, invoice_id, context_of(request).clock(), by=by))
 
 
 @router.get("/invoices/{invoice_id}/verify")

@@ -13,7 +13,7 @@ from api.native.billing_requests import Instant
 from api.transaction import SnapshotTransaction
 from billing import service
 from billing.canonical import plain
-from billing.exports import usage_csv, usage_json, usage_members
+from billing.exports import usage_members
 
 PROJECTS_MAX = 100
 
@@ -67,9 +67,6 @@ def get_usage(
     projects = list(dict.fromkeys(chosen_project(caller, named) for named in project_id or [caller.project_id]))
     now = context_of(request).clock()
     report = service.usage_report(tx, project_ids=projects, interval=interval_of(start, end), now=now)
-    name = f"usage-{report.interval.start:%Y%m%d}-{report.interval.end:%Y%m%d}"
-    if file_format == "csv":
-        return file_response(usage_csv(report), name=name, file_format="csv")
-    if file_format == "json":
-        return file_response(usage_json(report), name=name, file_format="json")
+    if file_format is not None:
+        return file_response(service.usage_file(report, file_format))
     return UsageAnswer.model_validate(plain(usage_members(report)))

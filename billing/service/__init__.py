@@ -2,7 +2,7 @@
 
 from billing.service.accounts import account_of, assign_plan, set_account
 from billing.service.costs import Cost, Forecast, cost_so_far
-from billing.service.documents import Document, close_month, invoice_files, month_documents
+from billing.service.documents import Document, close_month, invoice_files, month_documents, usage_file
 from billing.service.explanations import Explanation, explain_line
 from billing.service.invoices import (
     Verification,
@@ -55,6 +55,7 @@ __all__ = [
     "month_documents",
     "price_versions",
     "set_account",
+    "usage_file",
     "usage_report",
     "verify_invoice",
     "verify_series",

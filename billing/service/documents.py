@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from billing.exports import invoice_csv, invoice_json, usage_csv, usage_json
 from billing.model import Authorship, Invoice
@@ -18,7 +19,10 @@ from billing.service.plans import SYSTEM
 from billing.service.usage import usage_report
 from billing.store import accounts as accounts_store
 from billing.store import invoices as store
+from billing.usage_report import UsageReport
 from foundation.database import Transaction
+
+CSV, JSON = "text/csv; charset=utf-8", "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,17 @@ def invoice_files(tx: Transaction, invoice: Invoice) -> tuple[Document, ...]:
     events = invoice_events(tx, invoice.id)
     stem = f"{invoice.label}-{invoice.period_start:%Y%m%d}"
     return (
-        Document(f"{stem}.csv", "text/csv; charset=utf-8", invoice_csv(invoice, lines, taxes)),
-        Document(f"{stem}.json", "application/json", invoice_json(invoice, lines, taxes, events=events)),
+        Document(f"{stem}.csv", CSV, invoice_csv(invoice, lines, taxes)),
+        Document(f"{stem}.json", JSON, invoice_json(invoice, lines, taxes, events=events)),
     )
+
+
+def usage_file(report: UsageReport, file_format: Literal["csv", "json"]) -> Document:
+    """Return a usage report as a file."""
+    stem = f"usage-{report.interval.start:%Y%m%d}-{report.interval.end:%Y%m%d}"
+    if file_format == "csv":
+        return Document(f"{stem}.csv", CSV, usage_csv(report))
+    return Document(f"{stem}.json", JSON, usage_json(report))
 
 
 def month_documents(
@@ -60,8 +72,4 @@ def month_documents(
     """Close a month and return its documents: the invoice and the usage behind it, each as CSV and JSON."""
     invoice = close_month(tx, project_id=project_id, year=year, month=month, now=now, by=by)
     report = usage_report(tx, project_ids=[project_id], interval=invoice.period, now=now)
-    return (
-        *invoice_files(tx, invoice),
-        Document(f"usage-{year:04d}-{month:02d}.csv", "text/csv; charset=utf-8", usage_csv(report)),
-        Document(f"usage-{year:04d}-{month:02d}.json", "application/json", usage_json(report)),
-    )
+    return (*invoice_files(tx, invoice), usage_file(report, "csv"), usage_file(report, "json"))

@@ -202,7 +202,7 @@ def test_the_cost_so_far_is_of_the_running_month(member: Member, history: None) 
     assert {"lines", "unbilled", "total_unrounded", "forecast"} <= cost.keys()
 
 
-def test_usage_is_reported_as_json_and_csv(member: Member, history: None) -> None:
+def test_usage_is_reported_as_json_and_csv(member: Member, invoice: Mapping[str, Any]) -> None:
     period = period_of(LAST_MONTH.start, LAST_MONTH.end)
     report = member.get("/usage", **period).json()
     (item,) = [item for item in report["items"] if item["flavor_name"] == "billing-test"]
