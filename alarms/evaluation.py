@@ -120,8 +120,8 @@ def _explain(rule: Rule, part: Missing) -> str:
             )
         case Missing.GRANULARITY:
             return (
-                f"{_subject(rule)} keeps no points of {rule.granularity_s} s for {rule.aggregation_method}; "
-                "choose a granularity of its archive policy"
+                f"{_subject(rule)} has points further apart than {rule.granularity_s} s; "
+                "choose a longer granularity, or have the source report more often"
             )
         case Missing.RECENT_POINTS:
             window_s = rule.granularity_s * (rule.evaluation_periods + LOOK_BACK_PERIODS)

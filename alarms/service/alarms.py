@@ -23,8 +23,8 @@ from alarms.model import (
     HistoryEventId,
     HistoryType,
 )
-from alarms.service.evaluations import to_window_query
 from alarms.service.transitions import Transition, publish_transition
+from alarms.service.windows import to_window_query
 from alarms.store import alarms as store
 from alarms.store import history, quotas
 from alarms.time_constraint import check_constraint

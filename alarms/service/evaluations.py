@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from alarms.evaluation import Point, Verdict, evaluate, window_start
-from alarms.model import Alarm, MetricsTarget, ResourcesTarget, ResourceTarget
+from alarms.evaluation import Verdict, evaluate
+from alarms.model import Alarm
 from alarms.service.diagnosis import find_missing
 from alarms.service.transitions import Transition, publish_transition
+from alarms.service.windows import read_points, to_window_query
 from alarms.store import alarms as store
 from alarms.time_constraint import is_within
 from foundation.database import Transaction
-from foundation.errors import Invalid
-from metering import service as metering
-from metering.filters import equals, parse_json_filter
-from metering.model import WindowQuery, resource_id_of
 
 EVALUATE_MAX = 10_000
 
@@ -56,50 +53,13 @@ def judge(tx: Transaction, alarms: Sequence[Alarm], now: datetime) -> Mapping[UU
     """Read the windows of all alarms set-based and judge each; nothing is written."""
     windows = read_points(tx, [to_window_query(alarm, now) for alarm in alarms])
     short = [alarm for alarm in alarms if len(windows.get(alarm.id, ())) < alarm.spec.rule.evaluation_periods]
-    missing = find_missing(tx, short)
+    missing = find_missing(tx, short, now)
     return {
         alarm.id: evaluate(
             alarm.spec.rule, alarm.state, points=windows.get(alarm.id, ()), missing=missing.get(alarm.id)
         )
         for alarm in alarms
     }
-
-
-def read_points(tx: Transaction, queries: Sequence[WindowQuery]) -> Mapping[UUID, Sequence[Point]]:
-    """Read all windows at once; where one of them cannot be evaluated, halve them until it stands alone and harms no other."""
-    try:
-        with tx.transaction():
-            return {window.query_key: window.points for window in metering.read_windows(tx, queries)}
-    except Invalid:
-        if len(queries) <= 1:
-            return {}
-    middle = len(queries) // 2
-    return {**read_points(tx, queries[:middle]), **read_points(tx, queries[middle:])}
-
-
-def to_window_query(alarm: Alarm, now: datetime) -> WindowQuery:
-    """Ask for an alarm's window, always within its own project."""
-    rule = alarm.spec.rule
-    match rule.target:
-        case MetricsTarget(metric_ids):
-            metric, resource_type, search, operations = "", "generic", None, None
-        case ResourceTarget(metric, resource_type, resource_id):
-            metric_ids, search, operations = (), equals("id", str(resource_id_of(resource_id))), None
-        case ResourcesTarget(metric, resource_type, document, operations):
-            metric_ids, search = (), parse_json_filter(document)
-    return WindowQuery(
-        key=alarm.id,
-        project_id=alarm.project_id,
-        metric=metric,
-        resource_type=resource_type,
-        search=search,
-        aggregation_method=rule.aggregation_method,
-        granularity_s=rule.granularity_s,
-        start=window_start(rule, now),
-        stop=now,
-        metric_ids=metric_ids,
-        operations=operations,
-    )
 
 
 def next_evaluation(alarm: Alarm, now: datetime) -> datetime:

@@ -83,7 +83,7 @@ def test_a_mixed_window_moves_an_unknown_state_to_where_its_last_point_is() -> N
         (None, "too few points in the last 30 s"),
         (Missing.METRIC, "no such metric"),
         (Missing.RESOURCE, "no resource is found"),
-        (Missing.GRANULARITY, "choose a granularity of its archive policy"),
+        (Missing.GRANULARITY, "choose a longer granularity"),
         (Missing.RECENT_POINTS, "is the source running"),
     ],
 )

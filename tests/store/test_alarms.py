@@ -129,6 +129,16 @@ def test_an_alarm_without_points_says_what_is_missing(
     assert said in service.get_alarm(tx, alarm.id, caller=caller).state_reason
 
 
+def test_an_alarm_finer_than_its_source_reports_is_told_so(tx: Transaction, caller: Caller) -> None:
+    resource_id = new_id()
+    feed(tx, caller, resource_id=resource_id, values=[1] * 5, until=NOW, step_s=60)
+    alarm = an_alarm(tx, caller, resource_id=resource_id, periods=2)
+    service.evaluate_due(tx, NOW)
+    judged = service.get_alarm(tx, alarm.id, caller=caller)
+    assert "further apart than 10 s" in judged.state_reason
+    assert judged.state_reason_data["missing"] == "granularity"
+
+
 def test_another_project_s_series_are_not_seen(tx: Transaction, caller: Caller) -> None:
     resource_id = new_id()
     feed(tx, a_caller(), resource_id=resource_id, values=[80, 80], until=NOW)

@@ -1,0 +1,52 @@
+"""Asking metering for what alarms watch: one question an alarm, all of them answered together."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from alarms.evaluation import Point, window_start
+from alarms.model import Alarm, MetricsTarget, ResourcesTarget, ResourceTarget
+from foundation.database import Transaction
+from foundation.errors import Invalid
+from metering import service as metering
+from metering.filters import equals, parse_json_filter
+from metering.model import WindowQuery, resource_id_of
+
+
+def read_points(tx: Transaction, queries: Sequence[WindowQuery]) -> Mapping[UUID, Sequence[Point]]:
+    """Read all windows at once; where one of them cannot be evaluated, halve them until it stands alone and harms no other."""
+    if not queries:
+        return {}
+    try:
+        with tx.transaction():
+            return {window.query_key: window.points for window in metering.read_windows(tx, queries)}
+    except Invalid:
+        if len(queries) <= 1:
+            return {}
+    middle = len(queries) // 2
+    return {**read_points(tx, queries[:middle]), **read_points(tx, queries[middle:])}
+
+
+def to_window_query(alarm: Alarm, now: datetime) -> WindowQuery:
+    """Ask for an alarm's window, always within its own project."""
+    rule = alarm.spec.rule
+    match rule.target:
+        case MetricsTarget(metric_ids):
+            metric, resource_type, search, operations = "", "generic", None, None
+        case ResourceTarget(metric, resource_type, resource_id):
+            metric_ids, search, operations = (), equals("id", str(resource_id_of(resource_id))), None
+        case ResourcesTarget(metric, resource_type, document, operations):
+            metric_ids, search = (), parse_json_filter(document)
+    return WindowQuery(
+        key=alarm.id,
+        project_id=alarm.project_id,
+        metric=metric,
+        resource_type=resource_type,
+        search=search,
+        aggregation_method=rule.aggregation_method,
+        granularity_s=rule.granularity_s,
+        start=window_start(rule, now),
+        stop=now,
+        metric_ids=metric_ids,
+        operations=operations,
+    )
