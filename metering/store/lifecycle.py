@@ -79,9 +79,10 @@ def list_events(
         return cursor.execute(LIST_EVENTS, parameters).fetchall()
 
 
+LOCK_INSTANCE: LiteralString = "SELECT FROM resource WHERE id = %s FOR UPDATE"
 UPSERT_INSTANCE: LiteralString = """
     WITH former AS (
-        SELECT * FROM resource WHERE id = %(id)s FOR UPDATE
+        SELECT * FROM resource WHERE id = %(id)s
     ),
     kept AS (
         INSERT INTO resource_revision (id, resource_type, original_resource_id, creator, project_id, user_id, started_at,
@@ -100,6 +101,7 @@ UPSERT_INSTANCE: LiteralString = """
         started_at = least(r.started_at, EXCLUDED.started_at),
         ended_at = EXCLUDED.ended_at,
         project_id = EXCLUDED.project_id,
+        creator = '',
         deleted_at = NULL,
         revision_start = CASE
             WHEN NOT r.attributes @> EXCLUDED.attributes OR r.ended_at IS DISTINCT FROM EXCLUDED.ended_at
@@ -120,4 +122,5 @@ def upsert_instance(
         "ended_at": ended_at,
         "attributes": Jsonb(attributes),
     }
+    tx.execute(LOCK_INSTANCE, (event.instance_id,))
     tx.execute(UPSERT_INSTANCE, parameters)

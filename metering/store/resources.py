@@ -148,13 +148,14 @@ def insert_resource(tx: Transaction, resource: Resource) -> bool:
     return tx.execute(INSERT, facts).rowcount == 1
 
 
+LOCK: LiteralString = "SELECT FROM resource WHERE id = %s FOR UPDATE"
 UPDATE: LiteralString = """
     WITH kept AS (
         INSERT INTO resource_revision (id, resource_type, original_resource_id, creator, project_id, user_id, started_at,
             ended_at, revision_start, revision_end, attributes)
         SELECT id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at,
             revision_start, greatest(revision_start, %(now)s), attributes
-        FROM resource WHERE id = %(id)s FOR UPDATE
+        FROM resource WHERE id = %(id)s
     )
     UPDATE resource SET project_id = %(project_id)s, user_id = %(user_id)s, started_at = %(started_at)s,
         ended_at = %(ended_at)s, attributes = %(attributes)s, revision_start = greatest(revision_start, %(now)s)
@@ -164,6 +165,7 @@ UPDATE: LiteralString = """
 
 def update_resource(tx: Transaction, resource: Resource, *, now: datetime) -> None:
     """Bring a resource to a new state, keeping the former as a revision."""
+    tx.execute(LOCK, (resource.id,))
     tx.execute(UPDATE, {**asdict(resource), "attributes": Jsonb(resource.attributes), "now": now})
 
 
