@@ -173,10 +173,11 @@ class PinnedBackend(httpcore2.NetworkBackend):
         self._resolve = resolve
         self._sockets = httpcore2.SyncBackend()
 
-    def connect_tcp(
+    def connect_tcp(  # pyright: ignore[reportIncompatibleMethodOverride] - the pool names these arguments
         self,
         host: str,
         port: int,
+        *,
         timeout: float | None = None,  # noqa: ARG002 - ours is the deadline
         local_address: str | None = None,  # noqa: ARG002
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002

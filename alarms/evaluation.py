@@ -64,17 +64,17 @@ def evaluate(rule: Rule, state: AlarmState, *, points: Sequence[Point], missing:
         return _insufficient(rule, deciding, missing)
     breaches = [COMPARE[rule.comparison_operator](value, rule.threshold) for _, value in deciding]
     if all(breaches):
-        return _verdict(rule, state, AlarmState.ALARM, deciding, breaches)
+        return _verdict(rule, state, AlarmState.ALARM, points=deciding, breaches=breaches)
     if not any(breaches):
-        return _verdict(rule, state, AlarmState.OK, deciding, breaches)
+        return _verdict(rule, state, AlarmState.OK, points=deciding, breaches=breaches)
     if state is AlarmState.INSUFFICIENT_DATA:
         trending = AlarmState.ALARM if breaches[-1] else AlarmState.OK
-        return _verdict(rule, state, trending, deciding, breaches)
-    return _verdict(rule, state, state, deciding, breaches)
+        return _verdict(rule, state, trending, points=deciding, breaches=breaches)
+    return _verdict(rule, state, state, points=deciding, breaches=breaches)
 
 
 def _verdict(
-    rule: Rule, before: AlarmState, after: AlarmState, points: Sequence[Point], breaches: Sequence[bool]
+    rule: Rule, before: AlarmState, after: AlarmState, *, points: Sequence[Point], breaches: Sequence[bool]
 ) -> Verdict:
     outside = sum(breaches)
     is_alarm = after is AlarmState.ALARM
@@ -83,10 +83,12 @@ def _verdict(
     newest = points[-1][1]
     verb = "Remaining as" if after is before else "Transition to"
     reason = f"{verb} {after.value} due to {count} samples {disposition} threshold, most recent: {newest}"
-    return Verdict(after, reason, _reason_data(rule, disposition, count, points), newest, is_repeatable=True)
+    return Verdict(
+        after, reason, _reason_data(rule, disposition, count=count, points=points), newest, is_repeatable=True
+    )
 
 
-def _reason_data(rule: Rule, disposition: str, count: int, points: Sequence[Point]) -> dict[str, Any]:
+def _reason_data(rule: Rule, disposition: str, *, count: int, points: Sequence[Point]) -> dict[str, Any]:
     """Aodh's four keys, and ours: the datapoints that decided and what they were compared with."""
     return {
         "type": "threshold",
@@ -104,7 +106,7 @@ def _insufficient(rule: Rule, points: Sequence[Point], missing: Missing | None) 
     unknown = rule.evaluation_periods - len(points)
     part = missing or Missing.RECENT_POINTS
     reason = f"{unknown} of {rule.evaluation_periods} datapoints are unknown: {_explain(rule, part)}"
-    reason_data = {**_reason_data(rule, "unknown", rule.evaluation_periods, points), "missing": part.value}
+    reason_data = {**_reason_data(rule, "unknown", count=rule.evaluation_periods, points=points), "missing": part.value}
     newest = points[-1][1] if points else None
     return Verdict(AlarmState.INSUFFICIENT_DATA, reason, reason_data, newest, is_repeatable=False)
 

@@ -38,7 +38,7 @@ def decide_adjustment(
 ) -> Resize | Refusal:
     """Decide what executing a policy does: a new size within the bounds, or a refusal that says why not."""
     size = group.spec.size_desired
-    blocked = _why_blocked(group, policy, members, now)
+    blocked = _why_blocked(group, policy, members=members, now=now)
     if blocked is not None:
         return Refusal(size, blocked)
     wished = adjusted_size(size, policy.spec)
@@ -79,7 +79,7 @@ def adjusted_size(size: int, policy: PolicySpec) -> int:
     assert_never(policy.adjustment_type)
 
 
-def _why_blocked(group: ScalingGroup, policy: ScalingPolicy, members: Sequence[Member], now: datetime) -> str | None:
+def _why_blocked(group: ScalingGroup, policy: ScalingPolicy, *, members: Sequence[Member], now: datetime) -> str | None:
     if group.state is GroupState.DELETING:
         return "the group is being deleted"
     unknown = sum(member.condition is Condition.UNKNOWN for member in members)
