@@ -46,7 +46,7 @@ def become(installation: Installation, *arguments: str) -> int:
 def run(_: Sequence[str]) -> int:
     """Serve in the foreground."""
     listen = os.environ.get("NEPHO_LISTEN") or machine.DEFAULT_LISTEN
-    return become(ready(listen=listen), "-m", "entrypoints", "up")
+    return become(ready(listen=listen), "-m", "entrypoints.up")
 
 
 def setup(_: Sequence[str]) -> int:
