@@ -118,7 +118,7 @@ class DemoView:
     def draw_cost(self) -> Text:
         """Say what the project has cost in this period."""
         cost = self.scene.cost
-        return Text("") if cost is None else Text(f"cost so far: {cost['total']} {cost['currency']}", "bold")
+        return Text("") if cost is None else Text(f"cost so far: {cost['total_unrounded']} {cost['currency']}", "bold")
 
 
 def draw_bar(percent: str) -> str:

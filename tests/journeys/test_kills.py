@@ -92,6 +92,7 @@ class Ledger:
     metric_id: str
     acknowledged: list[float] = field(default_factory=list[float])
     attempts: int = 0
+    last_refusal: str = ""
     refusals: set[int] = field(default_factory=set[int])
     slowest_s: float = 0.0
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -108,12 +109,12 @@ class Ledger:
                 {"timestamp": (start + timedelta(seconds=place)).isoformat(), "value": value}
                 for place, value in enumerate(values)
             ]
-            self.post_until_acknowledged(measures)
-            self.acknowledged += values
+            if self.post_until_acknowledged(measures):
+                self.acknowledged += values
 
-    def post_until_acknowledged(self, measures: list[dict[str, Any]]) -> None:
-        """Try again and again; only a connection that broke, or a 503, may stand in the way."""
-        while True:
+    def post_until_acknowledged(self, measures: list[dict[str, Any]]) -> bool:
+        """Try again until it is acknowledged or the ledger is told to stop."""
+        while not self.stopping.is_set():
             self.attempts += 1
             began = time.monotonic()
             try:
@@ -123,13 +124,15 @@ class Ledger:
                 continue
             self.slowest_s = max(self.slowest_s, time.monotonic() - began)
             if answer.status_code == 202:
-                return
+                return True
             self.refusals.add(answer.status_code)
-            assert answer.status_code == 503, answer.text
+            self.last_refusal = answer.text
             time.sleep(0.1)
+        return False
 
     def settle(self) -> None:
         """Check that what is stored is what was acknowledged, every measure once."""
+        assert self.refusals <= {503}, self.last_refusal
         start = (datetime.now(UTC) - timedelta(days=2)).isoformat()
         query = {"aggregation": "count", "start": start}
         rows = self.cloud.get(f"/metric/v1/metric/{self.metric_id}/measures", **query)
