@@ -54,6 +54,11 @@ def read_mtu() -> int:
     return MTU_DEFAULT
 
 
+def is_forwarding_on() -> bool:
+    """Tell whether the host routes, and our note of how it was before is there."""
+    return IP_FORWARD.read_text().strip() == "1" and FORWARD_BEFORE.exists()
+
+
 def turn_forwarding_on() -> None:
     """Let the host route for our networks, and remember how it was; to be called before the first network is made."""
     if not FORWARD_BEFORE.exists():

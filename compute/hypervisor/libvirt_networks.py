@@ -22,6 +22,7 @@ from compute.domain_xml import (
 from compute.hypervisor.contract import LaunchFailure, NetworkSpec, PortSpec
 from compute.hypervisor.host_network import (
     HostLock,
+    is_forwarding_on,
     put_forwarding_back,
     read_mtu,
     read_routed_subnets,
@@ -64,13 +65,11 @@ class LibvirtNetworks:
             network = self._connection.find_network(spec.network_id)
             if network is None:
                 self._require_free(spec)
-                with HostLock():
-                    turn_forwarding_on()
+                self._turn_forwarding_on()
                 xml = build_network_xml(spec, installation=self._connection.installation, mtu=read_mtu())
                 network = host.networkDefineXML(xml)
             if network.isActive() != 1:
-                with HostLock():
-                    turn_forwarding_on()
+                self._turn_forwarding_on()
                 network.create()
 
     def delete(self, network_id: UUID) -> None:
@@ -94,6 +93,14 @@ class LibvirtNetworks:
                     wanted = [port for port in port_list if port.network_id == spec.network_id]
                     self._converge_dhcp(network, spec, wanted)
         self.packet_filter.converge(specs.values(), port_list)
+        if specs and not is_forwarding_on():
+            self._turn_forwarding_on()
+
+    def _turn_forwarding_on(self) -> None:
+        """Our tables come first: by them an installation that leaves the machine knows that forwarding is still needed."""
+        with HostLock():
+            self.packet_filter.ensure()
+            turn_forwarding_on()
 
     def release(self, *, is_forwarding_needed: bool) -> None:
         """Take down all our networks and packet rules and put the host's forwarding back."""

@@ -196,11 +196,15 @@ class PacketFilter:
 
     def converge(self, networks: Iterable[NetworkSpec], ports: Iterable[PortSpec]) -> None:
         """Make the tables where they are missing and bring their elements to what these networks and ports need."""
-        present = self._read()
-        commands: list[Json] = [*self._removal(), *build_tables(self.table)] if present is None else []
-        commands += decide_changes(self.table, present=present or {}, wanted=wanted_elements(networks, ports))
+        self.ensure()
+        commands = decide_changes(self.table, present=self.read() or {}, wanted=wanted_elements(networks, ports))
         if commands:
             run_nft(commands)
+
+    def ensure(self) -> None:
+        """Make the tables where they are missing, without elements; what is there stays."""
+        if self.read() is None:
+            run_nft([*self._removal(), *build_tables(self.table)])
 
     def remove(self) -> None:
         """Take our tables away."""
@@ -220,7 +224,7 @@ class PacketFilter:
         tables = [{"table": {"family": family, "name": self.table}} for family in (INET, BRIDGE)]
         return [{verb: table} for table in tables for verb in ("add", "delete")]
 
-    def _read(self) -> Elements | None:
+    def read(self) -> Elements | None:
         """Read the present elements, None when a table is missing or not whole."""
         found: dict[SetKey, frozenset[tuple[str, ...]]] = {}
         for family in (INET, BRIDGE):
