@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,10 +61,9 @@ class Supervisor:
 
     def _start(self, child: Child, *, now: float) -> None:
         self.logs.mkdir(parents=True, exist_ok=True)
-        launcher = [sys.executable, "-I", "-S", str(with_parent.__file__), str(int(signal.SIGTERM))]
         with (self.logs / f"{child.service.name}.log").open("ab") as log:
             child.popen = subprocess.Popen(
-                [*launcher, *child.service.command],
+                with_parent.launch(signal.SIGTERM, *child.service.command),
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

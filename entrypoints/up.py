@@ -11,12 +11,11 @@ import sys
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
 from entrypoints.supervision import Service, Supervisor, run_once
-from provision import libvirt_daemons, machine, redis_server, timescaledb
+from provision import libvirt_daemons, machine, redis_server, timescaledb, with_parent
 from provision.failures import ProvisionError
 from provision.installation import ROOT, Installation, this_installation
 
@@ -78,9 +77,7 @@ def only_one(installation: Installation) -> Generator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ProvisionError(
-                f"This installation runs already (process {pid_file.read_text().strip()}).", mend="Stop that first."
-            ) from None
+            raise ProvisionError("This installation runs already.", mend="Stop that first.") from None
         pid_file.write_text(f"{os.getpid()}\n")
         (run / "up").write_text(libvirt_daemons.fingerprint(os.getpid()) + "\n")
         try:
@@ -124,16 +121,16 @@ def _stop_libvirt(installation: Installation) -> None:
         say(left)
 
 
-def prepare(installation: Installation, environment: dict[str, str]) -> None:
+def prepare(installation: Installation, environment: dict[str, str], stopping: Stopping) -> None:
     """Bring the database to the present schema and put in what must be there."""
     for module, what in (("entrypoints.migrate", "The database could not be brought up to date"),
                          ("entrypoints.bootstrap", "The first users, images and networks could not be made")):  # fmt: skip
-        if find_spec(module) is None:
-            continue
+        if stopping.asked:
+            return
         failure = run_once(
             [str(installation.python), "-m", module], environment=environment, timeout_s=MIGRATE_TIMEOUT_S
         )
-        if failure:
+        if failure and not stopping.asked:
             raise ProvisionError(
                 f"{what} ({failure}).", mend=f"Mend that and run it again; logs are in {installation.logs}."
             )
@@ -182,6 +179,8 @@ def announce(installation: Installation, listen: str) -> None:
 
 def serve(installation: Installation, environment: dict[str, str], *, listen: str, stopping: Stopping) -> None:
     """Run the processes until asked to stop, then stop them in order: requests first, the host's guests last."""
+    if stopping.asked:
+        return
     supervisor = Supervisor(environment=environment, logs=installation.logs, say=say)
     began = time.monotonic()
     try:
@@ -207,10 +206,11 @@ def serve(installation: Installation, environment: dict[str, str], *, listen: st
 @contextlib.contextmanager
 def demo_story(installation: Installation, environment: dict[str, str], stopping: Stopping) -> Generator[None]:
     """The live story in the terminal, beside the service, unless DEMO=0."""
-    if environment.get("DEMO") == "0" or stopping.asked or find_spec("entrypoints.demo") is None:
+    if environment.get("DEMO") == "0" or stopping.asked:
         yield
         return
-    story = subprocess.Popen([str(installation.python), "-m", "entrypoints.demo"], env=environment, process_group=0)
+    command = with_parent.launch(signal.SIGTERM, str(installation.python), "-m", "entrypoints.demo")
+    story = subprocess.Popen(command, env=environment, process_group=0)
     try:
         yield
     finally:
@@ -251,7 +251,7 @@ def up() -> int:
         machine.check_port(listen)
         with only_one(installation), embedded_servers(installation, environment):
             say("database and broker run")
-            prepare(installation, environment)
+            prepare(installation, environment, stopping)
             serve(installation, environment, listen=listen, stopping=stopping)
     except ProvisionError as error:
         print(f"nephoscope: {error}", file=sys.stderr)

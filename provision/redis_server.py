@@ -5,12 +5,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
 
+from provision import with_parent
 from provision.failures import ProvisionError
 
 PROGRAM = Path("/usr/bin/redis-check-rdb")
@@ -48,13 +48,12 @@ def start(runtime_dir: Path, *, log_file: Path) -> "subprocess.Popen[bytes]":
     address.unlink(missing_ok=True)
     settings = {**SETTINGS, "unixsocket": str(address), "dir": str(runtime_dir)}
     flags = [word for name, value in settings.items() for word in (f"--{name}", value)]
-    launcher = str(Path(__file__).with_name("with_parent.py"))
     named = runtime_dir / "redis-server"
     named.unlink(missing_ok=True)
     named.symlink_to(PROGRAM)
     with log_file.open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-I", "-S", launcher, str(int(signal.SIGTERM)), str(named), *flags],
+            with_parent.launch(signal.SIGTERM, str(named), *flags),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

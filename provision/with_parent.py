@@ -7,6 +7,11 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
+def launch(signal_number: int, *command: str) -> list[str]:
+    """The command line that runs a program so; it never forks, so its process id is the program's."""
+    return [sys.executable, "-I", "-S", __file__, str(int(signal_number)), *command]
+
+
 def main(arguments: list[str]) -> None:
     """Ask the kernel for the signal and become the program."""
     parent = os.getppid()
