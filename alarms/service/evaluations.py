@@ -42,9 +42,7 @@ def evaluate_due(tx: Transaction, now: datetime, *, limit: int = EVALUATE_MAX) -
     store.record_judged(tx, [_to_judged(alarm, verdicts[alarm.id], now) for alarm in awake], now=now)
     transitions = [_to_transition(alarm, verdicts[alarm.id], now) for alarm in awake]
     for transition in transitions:
-        if transition.is_change or (
-            transition.alarm.spec.repeat_actions and verdicts[transition.alarm.id].is_repeatable
-        ):
+        if transition.is_change or _is_repeated(transition, verdicts[transition.alarm.id]):
             publish_transition(tx, transition)
     return EvaluationResult(len(awake), sum(transition.is_change for transition in transitions))
 
@@ -79,6 +77,10 @@ def _to_judged(alarm: Alarm, verdict: Verdict, now: datetime) -> store.Judged:
         is_transition=verdict.state is not alarm.state,
         next_evaluation_at=next_evaluation(alarm, now),
     )
+
+
+def _is_repeated(transition: Transition, verdict: Verdict) -> bool:
+    return transition.alarm.spec.repeat_actions and verdict.is_repeatable and bool(transition.actions)
 
 
 def _to_transition(alarm: Alarm, verdict: Verdict, now: datetime) -> Transition:

@@ -54,7 +54,10 @@ class NewAlarm(BaseModel):
     ok_actions: list[str] = Field(default_factory=list, max_length=10)
     alarm_actions: list[str] = Field(default_factory=list, max_length=10)
     insufficient_data_actions: list[str] = Field(default_factory=list, max_length=10)
-    repeat_actions: bool = False
+    repeat_actions: bool | None = Field(
+        None,
+        description="whether actions are taken at each evaluation; left out: where all of them are scaling policies",
+    )
 
 
 class AlarmChange(BaseModel):
@@ -196,9 +199,17 @@ def from_body(body: NewAlarm) -> AlarmSpec:
             alarm=tuple(body.alarm_actions),
             insufficient_data=tuple(body.insufficient_data_actions),
         ),
-        repeat_actions=body.repeat_actions,
+        repeat_actions=repeats(body),
         evaluation_interval_s=body.evaluation_interval_s,
     )
+
+
+def repeats(body: NewAlarm) -> bool:
+    """Whether the actions are repeated: as said, else as Heat has it for policies, so that one refused in a cooldown is taken after it."""
+    if body.repeat_actions is not None:
+        return body.repeat_actions
+    actions = [*body.ok_actions, *body.alarm_actions, *body.insufficient_data_actions]
+    return bool(actions) and all(action.startswith("scaling:") for action in actions)
 
 
 def changed(spec: AlarmSpec, change: AlarmChange) -> AlarmSpec:

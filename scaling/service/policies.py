@@ -1,7 +1,7 @@
 """Policies: made, changed, deleted, and executed, with every decision recorded."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
@@ -25,8 +25,11 @@ from scaling.model import (
 from scaling.service.activities import record_activity
 from scaling.service.groups import find_own_group
 from scaling.service.members import read_members
+from scaling.store import activities as activity_store
 from scaling.store import groups as group_store
 from scaling.store import policies as store
+
+REFUSAL_TOLD_AGAIN_AFTER = timedelta(minutes=10)
 
 
 def create_policy(tx: Transaction, group_id: UUID, *, spec: PolicySpec, caller: Caller, now: datetime) -> ScalingPolicy:
@@ -80,6 +83,7 @@ def execute_own_policy(tx: Transaction, policy_id: UUID, *, caller: Caller, now:
 def execute_policy(tx: Transaction, policy_id: UUID, *, cause: Cause, now: datetime) -> Activity:
     """Decide what a policy does to its group now, and record it: a resize, or a refusal with its reason.
 
+    An alarm that repeats its action repeats its refusal; the same one in a row is recorded once in ten minutes.
     Raises PolicyNotFound where the policy is gone or belongs to another project than the cause.
     """
     found = store.find_policy(tx, policy_id)
@@ -95,8 +99,21 @@ def execute_policy(tx: Transaction, policy_id: UUID, *, cause: Cause, now: datet
             kind = DecisionKind.RESIZE
         case Refusal(size_after, reason):
             kind = DecisionKind.REFUSAL
+            told = activity_store.find_newest(tx, group.id, project_id=group.project_id)
+            if told is not None and _is_repetition(told, policy, reason=reason, cause=cause, now=now):
+                return told
         case _:
             assert_never(decision)
     return record_activity(
         tx, group, decision=kind, reason=reason, cause=cause, size_after=size_after, now=now, policy_id=policy.id
+    )
+
+
+def _is_repetition(told: Activity, policy: ScalingPolicy, *, reason: str, cause: Cause, now: datetime) -> bool:
+    """Tell whether the last decision was this very refusal to the same alarm, a short while ago."""
+    return (
+        told.decision is DecisionKind.REFUSAL
+        and cause.alarm_id is not None
+        and (told.policy_id, told.alarm_id, told.reason) == (policy.id, cause.alarm_id, reason)
+        and now - told.at < REFUSAL_TOLD_AGAIN_AFTER
     )

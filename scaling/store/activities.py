@@ -70,19 +70,26 @@ def list_activities(
     parameters = {"group_id": group_id, "project_id": project_id, "marker": marker, "limit": limit}
     with tx.cursor(row_factory=class_row(ActivityRow)) as cursor:
         rows = cursor.execute(LIST_ACTIVITIES, parameters).fetchall()
-    return [
-        Activity(
-            id=ActivityId(row.id),
-            group_id=GroupId(row.group_id),
-            project_id=row.project_id,
-            policy_id=None if row.policy_id is None else PolicyId(row.policy_id),
-            alarm_id=row.alarm_id,
-            decision=DecisionKind(row.decision),
-            reason=row.reason,
-            cause=row.cause,
-            size_before=row.size_before,
-            size_after=row.size_after,
-            at=row.at,
-        )
-        for row in rows
-    ]
+    return [_to_activity(row) for row in rows]
+
+
+def _to_activity(row: ActivityRow) -> Activity:
+    return Activity(
+        id=ActivityId(row.id),
+        group_id=GroupId(row.group_id),
+        project_id=row.project_id,
+        policy_id=None if row.policy_id is None else PolicyId(row.policy_id),
+        alarm_id=row.alarm_id,
+        decision=DecisionKind(row.decision),
+        reason=row.reason,
+        cause=row.cause,
+        size_before=row.size_before,
+        size_after=row.size_after,
+        at=row.at,
+    )
+
+
+def find_newest(tx: Transaction, group_id: UUID, *, project_id: str) -> Activity | None:
+    """Read the last decision about a group."""
+    found = list_activities(tx, group_id, project_id=project_id, marker=None, limit=1)
+    return found[0] if found else None

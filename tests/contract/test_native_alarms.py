@@ -95,6 +95,9 @@ def test_a_group_its_policies_an_alarm_on_it_and_their_histories(native: Native)
     assert (alarm["state"], alarm["threshold"], alarm["comparison_operator"]) == ("insufficient data", 60, "gt")
     assert alarm["rule"]["query"] == {"=": {"server_group": group["id"]}}
     assert alarm["evaluation_interval_s"] == 5
+    assert alarm["repeat_actions"] is False
+    tireless = {"name": "t", "group_id": group["id"], "threshold": 1, "alarm_actions": [policy["action"]]}
+    assert native.made("/alarms", tireless)["repeat_actions"] is True
     assert alarm["id"] in {one["id"] for one in native.got("/alarms")["items"]}
     assert native.got(f"/alarms/{alarm['id']}/history") == {"items": [], "next": None}
     status, changed = native.call(

@@ -153,6 +153,19 @@ def test_every_decision_is_kept_with_its_reason_also_the_refusals(tx: Transactio
     assert world.view().group.spec.size_desired == 1
 
 
+def test_an_alarm_that_repeats_a_refused_action_fills_no_book_with_it(tx: Transaction) -> None:
+    world = a_world(tx, maximum=2)
+    world.settle()
+    cause = Cause(world.cloud.caller.project_id, "alarm busy went to alarm", alarm_id=new_id())
+    grow = world.policy(1)
+    for _ in range(120):
+        service.execute_policy(tx, grow, cause=cause, now=world.later(10).now)
+        world.observe()
+    assert world.activities() == [("refusal", 2, 2)] * 3
+    by_hand = [service.execute_own_policy(tx, grow, caller=world.cloud.caller, now=world.now).id for _ in range(2)]
+    assert len(set(by_hand)) == 2
+
+
 def test_a_policy_of_another_project_is_not_found(tx: Transaction) -> None:
     world = a_world(tx)
     policy_id = world.policy()
