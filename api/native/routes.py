@@ -8,13 +8,14 @@ from fastapi.routing import APIRoute
 from api.body import StrictRoute
 from api.context import ApiContext
 from api.dialect import create_dialect_app
-from api.native import alarms, billing, deliveries, instances, scaling, session, stream, usage
+from api.native import alarms, billing, deliveries, instances, scaling, series, session, stream, usage
 from api.native.problems import Problem, render_problem
 
 ROUTERS: tuple[APIRouter, ...] = (
     session.router,
     stream.router,
     instances.router,
+    series.router,
     alarms.router,
     scaling.router,
     deliveries.router,

@@ -1,6 +1,7 @@
 """The use cases of metering, one file a noun; every function takes the transaction first and never commits."""
 
 from metering.model import SHARD_COUNT
+from metering.service.cpu import cpu_percent
 from metering.service.ingest import ingest_samples, record_lifecycle_event
 from metering.service.reading import read_windows
 from metering.service.rolling import backlog, dirty_shards, roll_up_shard, shard_lease
@@ -11,6 +12,7 @@ __all__ = [
     "backlog",
     "counter_samples",
     "counter_usage",
+    "cpu_percent",
     "dirty_shards",
     "ingest_samples",
     "read_windows",

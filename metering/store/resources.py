@@ -1,9 +1,9 @@
 """Resources and their history: finding, searching, making, changing and deleting them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import LiteralString
 from uuid import UUID
 
 from psycopg import sql
@@ -180,13 +180,24 @@ def mark_resources_deleted(tx: Transaction, ids: Sequence[UUID], *, now: datetim
     tx.execute(DELETE, {"ids": list(ids), "now": now})
 
 
-NAMES: LiteralString = """
-    SELECT id, coalesce(attributes ->> 'display_name', attributes ->> 'name', original_resource_id), attributes ->> 'vcpus',
-        attributes
+@dataclass(frozen=True, slots=True)
+class Description:
+    """How a resource is called, and what its series are measured against."""
+
+    id: UUID
+    name: str
+    vcpus: str | None
+    ended_at: datetime | None
+
+
+DESCRIBE: LiteralString = """
+    SELECT id, coalesce(attributes ->> 'display_name', attributes ->> 'name', original_resource_id) AS name,
+        attributes ->> 'vcpus' AS vcpus, ended_at
     FROM resource WHERE id = ANY(%s)
 """
 
 
-def describe_resources(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, tuple[str, str | None, dict[str, Any]]]:
-    """Return name, vCPUs and attributes of resources."""
-    return {row[0]: (row[1], row[2], row[3]) for row in tx.execute(NAMES, (list(ids),))}
+def describe_resources(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Description]:
+    """Return how resources are called."""
+    with tx.cursor(row_factory=class_row(Description)) as cursor:
+        return {one.id: one for one in cursor.execute(DESCRIBE, (list(ids),))}

@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,7 +31,7 @@ def a_name(stem: str) -> str:
 
 
 @contextmanager
-def signed_in(live_api: LiveApi, user: str) -> Iterator[Any]:
+def signed_in(live_api: LiveApi, user: str) -> Generator[Any]:
     """Lend the real client, signed in as admin or demo."""
     password = live_api.admin_password if user == "admin" else live_api.demo_password
     auth = v3.Password(

@@ -300,6 +300,33 @@ def test_a_stop_without_the_database_is_told_at_the_next_start(rig: Rig) -> None
     assert 11.0 in [at for at, _, _ in rig.samples(instance.id, "cpu")]
 
 
+def test_a_host_that_lost_power_goes_on_where_it_was(rig: Rig) -> None:
+    instance = rig.active()
+    rig.step(10)
+    rig.host.lose_power()
+    rig.agent = rig.new_agent()
+    rig.step(300)
+    resumed = rig.read(instance.id)
+    assert (resumed.vm_state, resumed.desired) == ("active", "active")
+    assert resumed.boot_epoch > instance.boot_epoch
+    assert rig.events(instance.id) == ["create", "host_down", "start"]
+
+
+def test_a_guest_restarted_while_no_agent_looked_is_a_new_boot_of_the_same_instance(rig: Rig) -> None:
+    instance = rig.active()
+    rig.step(60)
+    spec = rig.host.guests[instance.id].spec
+    rig.host.advance(rig.host.now + timedelta(seconds=30))
+    rig.host.reboot_instance(spec)
+    rig.agent = rig.new_agent()
+    rig.step(30)
+    rig.step(60)
+    stored = rig.samples(instance.id, "cpu")
+    assert len({epoch for _, epoch, _ in stored}) == 2
+    assert rig.read(instance.id).boot_epoch == stored[-1][1]
+    assert rig.events(instance.id) == ["create"]
+
+
 def test_a_second_agent_takes_the_host_and_the_first_one_ends(rig: Rig) -> None:
     first = rig.agent
     rig.step()

@@ -224,7 +224,7 @@ def forget(pool: Pool, resource: object) -> None:
         tx.execute("DELETE FROM dirty_mark")
         for table in ("measure", "rollup"):
             tx.execute(
-                f"DELETE FROM {table} WHERE metric_key IN (SELECT key FROM metric WHERE resource_id = %s)",  # pyright: ignore[reportArgumentType, reportCallIssue]
+                f"DELETE FROM {table} WHERE metric_key IN (SELECT key FROM metric WHERE resource_id = %s)",
                 (resource,),
             )
         tx.execute("DELETE FROM metric WHERE resource_id = %s", (resource,))

@@ -1,6 +1,6 @@
 """The windows of alarms: right for each way of asking, in as many statements for a thousand alarms as for one."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -119,7 +119,7 @@ def test_the_number_of_statements_does_not_grow_with_the_number_of_alarms(tx: Tr
 
 
 @contextmanager
-def counted_statements(tx: Transaction) -> Iterator[list[int]]:
+def counted_statements(tx: Transaction) -> Generator[list[int]]:
     """Count the statements that a block sends, by the connection's own trace."""
     import psycopg
 
@@ -135,7 +135,7 @@ def counted_statements(tx: Transaction) -> Iterator[list[int]]:
         count[0] += 1
         return original_copy(self, *arguments, **options)
 
-    psycopg.Cursor.execute, psycopg.Cursor.copy = execute, copy  # pyright: ignore[reportAttributeAccessIssue]
+    psycopg.Cursor.execute, psycopg.Cursor.copy = execute, copy
     try:
         yield count
     finally:
@@ -154,6 +154,6 @@ def test_the_plan_reads_measures_by_their_key_however_many_there_are(tx: Transac
     asked = [SeriesAsked(key, 60_000_000, at(3300), at(3600)) for key in range(1000000, 1000800)]
     parameters = {**asked_columns(asked), "from_rollups": False, "method": "mean"}
     query = READ_BUCKETS.removeprefix("COPY (").rsplit(") TO STDOUT", 1)[0]
-    plan = "\n".join(row[0] for row in tx.execute("EXPLAIN " + query, parameters))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    plan = "\n".join(row[0] for row in tx.execute("EXPLAIN " + query, parameters))
     assert "Index" in plan
     assert "Seq Scan on _hyper" not in plan, plan
