@@ -79,6 +79,7 @@ class HostAgent:
         settings: AgentSettings,
         clock: Callable[[], datetime] | None = None,
         on_wake: Callable[[], None] = lambda: None,
+        is_ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self.session: HostSession | None = None
         self.polls_refused = 0
@@ -88,6 +89,7 @@ class HostAgent:
         self._settings = settings
         self._clock = clock
         self._on_wake = on_wake
+        self._is_ending = is_ending
         self._heard: deque[HeardNotice] = deque(maxlen=NOTICES_MAX)
         self._ends: dict[UUID, datetime] = {}
         self._specs: dict[UUID, InstanceSpec] = {}
@@ -214,7 +216,7 @@ class HostAgent:
         failed: set[UUID] = set()
         for _ in range(ROUNDS_MAX):
             steps = [step for step in self._look_and_plan() if subject_of(step) not in failed]
-            if not steps:
+            if not steps or self._is_ending():
                 break
             self._take_round(steps[:STEPS_A_ROUND_MAX], failed)
         self._reconcile_at = self._now() + timedelta(seconds=RECONCILE_INTERVAL_S)
@@ -301,7 +303,7 @@ class HostAgent:
                 failed.add(subject_of(step))
                 self._record_failure(step, str(error))
             self._attempt("poll", self._poll_if_due)
-            if self._now() - began_at > timedelta(seconds=ROUND_S_MAX):
+            if self._is_ending() or self._now() - began_at > timedelta(seconds=ROUND_S_MAX):
                 return
 
     def _record_failure(self, step: Step, message: str) -> None:
@@ -366,6 +368,7 @@ def main() -> int:
         ),
         clock=utc_now,
         on_wake=signals.wake.set,
+        is_ending=signals.stopping.is_set,
     )
     listener = agent_loop.Listener(url, is_for_us=lambda payload: is_own_host(agent, payload), on_wake=agent.wake)
     try:

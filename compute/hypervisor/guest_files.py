@@ -161,6 +161,8 @@ class GuestFolder:
         if is_open_to_all(folder):
             return folder
         point = self._runtime / folder.name
+        if is_mounted(point) and not point.samefile(folder):  # of a folder that was removed since
+            subprocess.run(["umount", str(point)], capture_output=True, timeout=10, check=False)
         if not is_mounted(point):
             point.mkdir(parents=True, exist_ok=True, mode=0o711)
             self._runtime.chmod(0o711)
