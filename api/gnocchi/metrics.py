@@ -9,6 +9,7 @@ from api.body import JsonBody, new_router
 from api.context import context_of
 from api.gnocchi.answers import RequestListing, answer, link_header, uuid_or_none
 from api.gnocchi.measures import RawBody, RequestMeasures, parse_measures_body, to_wire_series
+from api.gnocchi.resources import from_wire_metrics
 from api.gnocchi.wire import from_wire_measures, from_wire_metric, to_wire_metric, to_wire_resource
 from api.transaction import RequestTransaction, SnapshotTransaction
 from foundation.database import Transaction
@@ -144,8 +145,6 @@ def create_resource_metrics(
     tx: RequestTransaction, caller: WriterCaller, resource_type: str, name: str, body: JsonBody
 ) -> Response:
     """Make metrics of a resource, or give it existing ones."""
-    from api.gnocchi.resources import from_wire_metrics
-
     resource = resources.get_resource(tx, caller, name, resource_type=resource_type)
     resources.require_change(caller, resource)
     wanted = from_wire_metrics(body)
@@ -166,7 +165,7 @@ def show_resource_metric(
     )
 
 
-def named_metric(tx: Transaction, caller: Caller, resource_type: str, name: str, metric_name: str) -> Metric:
+def named_metric(tx: Transaction, caller: Caller, *, resource_type: str, name: str, metric_name: str) -> Metric:
     """Return a metric by its resource and name."""
     resource = resources.get_resource(tx, caller, name, resource_type=resource_type)
     return metrics.get_metric(tx, caller, measures.metric_of_resource(resource, metric_name))

@@ -151,14 +151,14 @@ def aggregate(tx: Transaction, caller: Caller, request: AggregatesRequest) -> Se
         for reference in group.references
         for width in own
     }
-    series = read_series(tx, asked.values())
-    if sum(len(one.values) for one in series.values()) > POINTS_MAX:
+    read = read_series(tx, asked.values())
+    if sum(len(one.values) for one in read.values()) > POINTS_MAX:
         raise Invalid(f"more than {POINTS_MAX} points; ask for a shorter time or a coarser granularity")
+    series = {name: read[one] for name, one in asked.items()}
     answers: list[AggregateGroup] = []
     for group, own in zip(groups, widths, strict=True):
-        matrices = [
-            evaluate(request.expression, laid_out(group.references, width, asked, series, request)) for width in own
-        ]
+        laid = [laid_out(group.references, width, series=series, request=request) for width in own]
+        matrices = [evaluate(request.expression, matrix) for matrix in laid]
         used = list({reference.metric.id: reference.metric for reference in group.references}.values())
         answers.append(AggregateGroup(group.group, matrices, used, group.resources))
     return answers
@@ -276,13 +276,13 @@ def named(references: Iterable[Reference]) -> list[list[str]]:
 def laid_out(
     references: Sequence[Reference],
     width: int,
-    asked: Mapping[tuple[Reference, int], SeriesWanted],
-    series: Mapping[SeriesWanted, Series],
+    *,
+    series: Mapping[tuple[Reference, int], Series],
     request: AggregatesRequest,
 ) -> Matrix:
     """Lay the series of a group side by side, and fill or check what is missing as `fill` and `needed_overlap` say."""
     filler = float(request.fill) if isinstance(request.fill, int | float) else np.nan
-    grid = grid_of([series[asked[reference, width]] for reference in references], filler=filler)
+    grid = grid_of([series[reference, width] for reference in references], filler=filler)
     if request.fill is None:
         grid = overlapping(grid, request, named(references))
     columns = tuple(Column(reference.wanted, reference.owner) for reference in references)
