@@ -25,6 +25,7 @@ export default defineConfig(async ({ command }) => ({
     environment: "happy-dom",
     include: ["tests/**/*.test.{ts,tsx}"],
     exclude: configDefaults.exclude,
+    testTimeout: 60_000,
     restoreMocks: true,
     sequence: { shuffle: true },
   },

@@ -135,16 +135,13 @@ export class Story {
     const iso = (time: number) => new Date(time * 1000).toISOString();
     const points = (seed: number): [string, number | null][] =>
       known.map((time) => [iso(time), this.value(seed, time)]);
-    const aggregate: [string, number | null][] = known.map((time) => [
+    const aggregate: [string, number][] = known.map((time) => [
       iso(time),
       (this.value(1, time) + this.value(2, time)) / 2,
     ]);
-    const names = ["web-1", "web-2", ...(query.get("group_id") ? [] : ["db-1"])];
-    const series = names.map((name, index) => ({
-      resource_id: id([1, 2, 4][index] ?? 1),
-      name,
-      points: points(index + 1),
-    }));
+    const seeds = query.get("group_id") ? [1, 2] : [4];
+    const names: Record<number, string> = { 1: "web-1", 2: "web-2", 4: "db-1" };
+    const series = seeds.map((seed) => ({ resource_id: id(seed), name: names[seed] ?? "", points: points(seed) }));
     return { unit: "%", granularity_s: BUCKET_S, series: this.isEmpty ? [] : series, aggregate };
   }
 

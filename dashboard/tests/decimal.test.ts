@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Decimal, decimalText, fractionDigitsFor, parseDecimal } from "../src/i18n/decimal";
+import { type Decimal, decimalText, fractionDigitsFor, parseDecimal, sumDecimals } from "../src/i18n/decimal";
 
 const parsed = (text: string): Decimal => {
   const value = parseDecimal(text);
@@ -22,6 +22,20 @@ describe("decimal text", () => {
 
   it.each(["", "NaN", "Infinity", "1,5", "0x10", "--1", "1e9999", "１２"])("refuses %j", (text) => {
     expect(parseDecimal(text)).toBeUndefined();
+  });
+
+  it.each([
+    [["0.1", "0.2"], "0.3"],
+    [["1.50", "-2", "0.25"], "-0.25"],
+    [["90071992547409931234.55", "0.000000000001"], "90071992547409931234.550000000001"],
+    [["-1", "1"], "0"],
+    [[], "0"],
+  ])("adds %j exactly", (texts, sum) => {
+    expect(sumDecimals(texts)).toBe(sum);
+  });
+
+  it("adds nothing to what it cannot read", () => {
+    expect(sumDecimals(["1", "n/a"])).toBeUndefined();
   });
 
   it("shows enough digits for a small amount to be seen", () => {

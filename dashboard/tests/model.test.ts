@@ -45,11 +45,23 @@ describe("alarms", () => {
   });
 
   it("put their threshold on the chart of their own group only, and only in percent", () => {
-    const group = model.watchedGroup(alarms[0] as Alarm) ?? "";
-    expect(model.thresholdsOf(alarms, group)).toEqual([{ name: "web-cpu-high", value: 60 }]);
-    expect(model.thresholdsOf(alarms, "another")).toEqual([]);
+    const rule = alarms[0]?.rule as { query: { "=": { server_group: string } } };
+    const group = { kind: "group", id: rule.query["="].server_group } as const;
+    expect(model.thresholdsOf(alarms, group)).toEqual([
+      { name: "web-cpu-high", value: 60, side: "above", isUrgent: true },
+    ]);
+    const db = instances.find(({ name }) => name === "db-1")?.id ?? "";
+    expect(model.thresholdsOf(alarms, { kind: "instance", id: db }).map(({ value }) => value)).toEqual([90]);
+    expect(model.thresholdsOf(alarms, { ...group, id: "another" })).toEqual([]);
     const inNanoseconds = alarms.map((alarm) => ({ ...alarm, rule: { ...alarm.rule, operations: undefined } }));
     expect(model.thresholdsOf(inNanoseconds, group)).toEqual([]);
+  });
+});
+
+describe("reasons", () => {
+  it("keep two digits of a long fraction and everything else", () => {
+    expect(model.readable("most recent: 94.51357712499998")).toBe("most recent: 94.51");
+    expect(model.readable("at 04:21:01 UTC, 2 of 3.5")).toBe("at 04:21:01 UTC, 2 of 3.5");
   });
 });
 

@@ -1,4 +1,4 @@
-import { cleanup, render, screen, waitFor, within } from "@testing-library/react";
+import { cleanup, configure, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Story } from "../dev/story";
@@ -46,6 +46,8 @@ function open() {
   return render(<App client={client} />);
 }
 
+// A loaded machine is slow, not wrong.
+configure({ asyncUtilTimeout: 10_000 });
 const user = userEvent.setup();
 
 beforeEach(async () => {

@@ -1,8 +1,9 @@
 /** Every question that the pages ask, with its cache key and how fresh the answer must be. */
 import { type QueryClient, queryOptions } from "@tanstack/react-query";
 import { api, bodyOf, setCsrfToken } from "./client";
+import { coarserGranularity, finestGranularity } from "./granularity";
 import { ApiProblem } from "./problem";
-import type { Session } from "./types";
+import type { CpuPercent, Session } from "./types";
 
 /** Rows asked for at once; a page that has more says so. */
 export const PAGE_LIMIT = 200;
@@ -107,17 +108,46 @@ export const costQuery = (isLive: boolean) =>
 const seriesInterval = (granularityS: number | undefined): number =>
   Math.min(Math.max((granularityS ?? 0) * 500, POLL_INTERVAL_MS), GUARD_INTERVAL_MS / 2);
 
-/** CPU of a scaling group, or of all the project's instances where groupId is empty, over the last `rangeS` seconds. */
-export const cpuQuery = (groupId: string, rangeS: number) =>
-  queryOptions({
-    queryKey: ["cpu", groupId, rangeS],
-    queryFn: ({ signal }) => {
-      const stop = new Date();
-      const start = new Date(stop.getTime() - rangeS * 1000);
-      const scope = groupId === "" ? {} : { group_id: groupId };
-      const query = { ...scope, start: start.toISOString(), stop: stop.toISOString() };
-      return bodyOf(api.GET("/series/cpu-percent", { params: { query }, signal }));
+/** Whose CPU: all instances of a scaling group, or one instance. */
+export interface Subject {
+  kind: "group" | "instance";
+  id: string;
+}
+
+interface CpuQuestion {
+  subject: Subject;
+  rangeS: number;
+  granularityS: number;
+  signal: AbortSignal;
+}
+
+async function askCpu({ subject, rangeS, granularityS, signal }: CpuQuestion): Promise<CpuPercent> {
+  const stop = new Date();
+  const start = new Date(stop.getTime() - rangeS * 1000);
+  const scope = subject.kind === "group" ? { group_id: subject.id } : { instance_id: subject.id };
+  const query = { ...scope, start: start.toISOString(), stop: stop.toISOString(), granularity: granularityS };
+  return bodyOf(api.GET("/series/cpu-percent", { params: { query }, signal }));
+}
+
+/** The width that turned out to fit a subject's readings, so that the next question begins with it. */
+const fittingGranularity = new Map<string, number>();
+
+/** CPU of a subject over the last `rangeS` seconds, in buckets that its readings fill. */
+export const cpuQuery = (subject: Subject | undefined, rangeS: number) => {
+  const queryKey = ["cpu", subject?.kind, subject?.id, rangeS] as const;
+  return queryOptions({
+    queryKey,
+    queryFn: async ({ signal }) => {
+      if (subject === undefined) throw new Error("a disabled query is not asked");
+      const granularityS = fittingGranularity.get(queryKey.join()) ?? finestGranularity(rangeS);
+      const answer = await askCpu({ subject, rangeS, granularityS, signal });
+      const known = answer.aggregate.map((point) => Date.parse(String(point[0])) / 1000);
+      const coarser = coarserGranularity(known, granularityS);
+      if (coarser === undefined) return answer;
+      fittingGranularity.set(queryKey.join(), coarser);
+      return askCpu({ subject, rangeS, granularityS: coarser, signal });
     },
+    enabled: subject !== undefined,
     refetchInterval: ({ state }) => seriesInterval(state.data?.granularity_s),
-    placeholderData: (previous) => previous,
   });
+};

@@ -52,7 +52,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/billing/cost": {
+    "/instances": {
         parameters: {
             query?: never;
             header?: never;
@@ -60,43 +60,47 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Cost
-         * @description Return what the running month has cost up to now.
+         * List Instances
+         * @description List the project's instances.
          */
-        get: operations["get_cost"];
+        get: operations["list_instances"];
+        put?: never;
+        /**
+         * Launch Instances
+         * @description Order instances, all of them or none.
+         */
+        post: operations["launch_instances"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/instances/{instance_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Instance
+         * @description Show one instance.
+         */
+        get: operations["show_instance"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Instance
+         * @description Want an instance to be gone.
+         */
+        delete: operations["delete_instance"];
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/billing/account": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get Account
-         * @description Return the terms on which a project pays.
-         */
-        get: operations["get_account"];
-        /**
-         * Set Account
-         * @description Set the terms on which a project pays from its next invoice on.
-         */
-        put: operations["set_account"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/billing/account/plans": {
+    "/instances/{instance_id}/stop": {
         parameters: {
             query?: never;
             header?: never;
@@ -106,61 +110,17 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Assign Plan
-         * @description Put a project on a price plan from an instant on.
+         * Stop Instance
+         * @description Want an instance to be off.
          */
-        post: operations["assign_plan"];
+        post: operations["stop_instance"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/billing/price-plans": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List Price Plans
-         * @description List the price plans.
-         */
-        get: operations["list_price_plans"];
-        put?: never;
-        /**
-         * Create Price Plan
-         * @description Make a price plan; asked again for the same, answer the one that is there.
-         */
-        post: operations["create_price_plan"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/billing/price-plans/{plan_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get Price Plan
-         * @description Return a price plan with all its prices, past and to come.
-         */
-        get: operations["get_price_plan"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/billing/price-plans/{plan_id}/versions": {
+    "/instances/{instance_id}/start": {
         parameters: {
             query?: never;
             header?: never;
@@ -170,17 +130,17 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Add Price Version
-         * @description Give a plan prices from an instant on; nothing that is past changes its price.
+         * Start Instance
+         * @description Want an instance to run.
          */
-        post: operations["add_price_version"];
+        post: operations["start_instance"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/billing/invoices": {
+    "/series/cpu-percent": {
         parameters: {
             query?: never;
             header?: never;
@@ -188,134 +148,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Invoices
-         * @description List invoices, the newest first: the caller's project's, or for an admin another's or all.
+         * Get Cpu Percent
+         * @description Return CPU in percent of the vCPUs for a group's instances or one instance; the last hour unless told otherwise.
          */
-        get: operations["list_invoices"];
-        put?: never;
-        /**
-         * Draft Invoice
-         * @description Draft the invoice of a period, or bring its draft up to date; the same usage gives the same draft.
-         */
-        post: operations["draft_invoice"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/billing/invoices/{invoice_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get Invoice
-         * @description Return an invoice with its lines, or as a file by ?format=csv|json or Accept: text/csv.
-         */
-        get: operations["get_invoice"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/billing/invoices/{invoice_id}/document": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get Invoice Document
-         * @description Return the canonical bytes of an invoice: their SHA-256 is its digest.
-         */
-        get: operations["get_invoice_document"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/billing/invoices/{invoice_id}/finalize": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Finalize Invoice
-         * @description Make a draft final: numbered, and never to be changed again; asked again, answer the final one.
-         */
-        post: operations["finalize_invoice"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/billing/invoices/{invoice_id}/verify": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Verify Invoice
-         * @description Compute an invoice again from what it saw, and tell whether it comes out the same to the last byte.
-         */
-        get: operations["verify_invoice"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/billing/invoices/{invoice_id}/lines/{line_number}/explain": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Explain Line
-         * @description Explain a line: its price, its formula, and its segments or its samples.
-         */
-        get: operations["explain_line"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/usage": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get Usage
-         * @description Report the usage of the caller's project; an admin may name others, by project_id once or more often.
-         */
-        get: operations["get_usage"];
+        get: operations["get_cpu_percent"];
         put?: never;
         post?: never;
         delete?: never;
@@ -660,14 +496,18 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/instances": {
+    "/billing/cost": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: operations["list_instances"];
+        /**
+         * Get Cost
+         * @description Return what the running month has cost up to now.
+         */
+        get: operations["get_cost"];
         put?: never;
         post?: never;
         delete?: never;
@@ -676,14 +516,250 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/series/cpu-percent": {
+    "/billing/account": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: operations["get_cpu_percent"];
+        /**
+         * Get Account
+         * @description Return the terms on which a project pays.
+         */
+        get: operations["get_account"];
+        /**
+         * Set Account
+         * @description Set the terms on which a project pays from its next invoice on.
+         */
+        put: operations["set_account"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/account/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Assign Plan
+         * @description Put a project on a price plan from an instant on.
+         */
+        post: operations["assign_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/price-plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Price Plans
+         * @description List the price plans.
+         */
+        get: operations["list_price_plans"];
+        put?: never;
+        /**
+         * Create Price Plan
+         * @description Make a price plan; asked again for the same, answer the one that is there.
+         */
+        post: operations["create_price_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/price-plans/{plan_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Price Plan
+         * @description Return a price plan with all its prices, past and to come.
+         */
+        get: operations["get_price_plan"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/price-plans/{plan_id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Price Version
+         * @description Give a plan prices from an instant on; nothing that is past changes its price.
+         */
+        post: operations["add_price_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Invoices
+         * @description List invoices, the newest first: the caller's project's, or for an admin another's or all.
+         */
+        get: operations["list_invoices"];
+        put?: never;
+        /**
+         * Draft Invoice
+         * @description Draft the invoice of a period, or bring its draft up to date; the same usage gives the same draft.
+         */
+        post: operations["draft_invoice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices/{invoice_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Invoice
+         * @description Return an invoice with its lines, or as a file by ?format=csv|json or Accept: text/csv.
+         */
+        get: operations["get_invoice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices/{invoice_id}/document": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Invoice Document
+         * @description Return the canonical bytes of an invoice: their SHA-256 is its digest.
+         */
+        get: operations["get_invoice_document"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices/{invoice_id}/finalize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Finalize Invoice
+         * @description Make a draft final: numbered, and never to be changed again; asked again, answer the final one.
+         */
+        post: operations["finalize_invoice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices/{invoice_id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify Invoice
+         * @description Compute an invoice again from what it saw, and tell whether it comes out the same to the last byte.
+         */
+        get: operations["verify_invoice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/billing/invoices/{invoice_id}/lines/{line_number}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Explain Line
+         * @description Explain a line: its price, its formula, and its segments or its samples.
+         */
+        get: operations["explain_line"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Usage
+         * @description Report the usage of the caller's project; an admin may name others, by project_id once or more often.
+         */
+        get: operations["get_usage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1104,6 +1180,44 @@ export interface components {
             price: number | string;
         };
         /**
+         * CpuPercentAnswer
+         * @description Instances side by side, and their mean where any of them was read.
+         */
+        CpuPercentAnswer: {
+            /**
+             * Unit
+             * @constant
+             */
+            unit: "%";
+            /** Granularity S */
+            granularity_s: number;
+            /** Series */
+            series: components["schemas"]["CpuSeriesItem"][];
+            /** Aggregate */
+            aggregate: [
+                string,
+                number
+            ][];
+        };
+        /**
+         * CpuSeriesItem
+         * @description One instance; a bucket in which nothing was read is null.
+         */
+        CpuSeriesItem: {
+            /**
+             * Resource Id
+             * Format: uuid
+             */
+            resource_id: string;
+            /** Name */
+            name: string;
+            /** Points */
+            points: [
+                string,
+                number | null
+            ][];
+        };
+        /**
          * DecisionKind
          * @description What an activity records: a new size, a refusal, a member put in the place of a lost one, a launch that failed, the circuit.
          * @enum {string}
@@ -1227,6 +1341,22 @@ export interface components {
             reason: string;
         };
         /**
+         * FlavorAnswer
+         * @description The size with which the instance was launched.
+         */
+        FlavorAnswer: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Vcpus */
+            vcpus: number;
+            /** Ram Mib */
+            ram_mib: number;
+            /** Disk Gib */
+            disk_gib: number;
+        };
+        /**
          * FlavorPriceRequest
          * @description A flavor by the second.
          */
@@ -1334,6 +1464,57 @@ export interface components {
             increase: string;
             /** Sample Count */
             sample_count: number;
+        };
+        /**
+         * InstanceAnswer
+         * @description An instance; `host` is for admins, `fault` says why it is in error or off although nobody asked for it.
+         */
+        InstanceAnswer: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** Status */
+            status: string;
+            /** Power State */
+            power_state: string;
+            flavor: components["schemas"]["FlavorAnswer"];
+            /** Image Name */
+            image_name: string | null;
+            /** Addresses */
+            addresses: string[];
+            /** Host */
+            host: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Launched At */
+            launched_at: string | null;
+            /** Fault */
+            fault: string | null;
+            /** Scaling Group Id */
+            scaling_group_id: string | null;
+        };
+        /**
+         * InstanceStatus
+         * @description What a project sees of an instance, in Nova's words.
+         * @enum {string}
+         */
+        InstanceStatus: "BUILD" | "ACTIVE" | "SHUTOFF" | "REBOOT" | "HARD_REBOOT" | "ERROR" | "UNKNOWN" | "DELETED";
+        /**
+         * InstancesAnswer
+         * @description A page of instances, the newest first.
+         */
+        InstancesAnswer: {
+            /** Items */
+            items: components["schemas"]["InstanceAnswer"][];
+            /** Next */
+            next: string | null;
         };
         /**
          * InvoiceAnswer
@@ -1487,6 +1668,38 @@ export interface components {
             reason: string;
         };
         /**
+         * Launch
+         * @description What to launch: `count` instances or none; user_data is plain text.
+         */
+        Launch: {
+            /** Name */
+            name: string;
+            /**
+             * Image Id
+             * Format: uuid
+             */
+            image_id: string;
+            /** Flavor Id */
+            flavor_id: string;
+            /** Network Ids */
+            network_ids?: string[];
+            /** User Data */
+            user_data?: string | null;
+            /** Metadata */
+            metadata?: {
+                [key: string]: string;
+            };
+            /** Security Groups */
+            security_groups?: string[];
+            /** Key Name */
+            key_name?: string | null;
+            /**
+             * Count
+             * @default 1
+             */
+            count: number;
+        };
+        /**
          * LaunchBody
          * @description What each member is launched from; user_data is plain text.
          */
@@ -1593,9 +1806,9 @@ export interface components {
             insufficient_data_actions?: string[];
             /**
              * Repeat Actions
-             * @default false
+             * @description whether actions are taken at each evaluation; left out: where all of them are scaling policies
              */
-            repeat_actions: boolean;
+            repeat_actions?: boolean | null;
         };
         /**
          * NewGroup
@@ -2105,57 +2318,6 @@ export interface components {
          * @enum {string}
          */
         VictimOrder: "newest" | "oldest";
-        Instance: {
-            /** Format: uuid */
-            id: string;
-            name: string;
-            status: string;
-            power_state: string;
-            flavor: components["schemas"]["FlavorRef"];
-            image_name: string | null;
-            addresses: string[];
-            host: string | null;
-            /** Format: date-time */
-            created_at: string;
-            launched_at: string | null;
-            fault: string | null;
-            scaling_group_id: string | null;
-        };
-        InstancePage: {
-            items: components["schemas"]["Instance"][];
-            next: string | null;
-        };
-        FlavorRef: {
-            id: string;
-            name: string;
-            vcpus: number;
-            ram_mib: number;
-            disk_gib: number;
-        };
-        CpuSeries: {
-            /** Format: uuid */
-            resource_id: string;
-            name: string;
-            points: [
-                string,
-                number | null
-            ][];
-        };
-        CpuPercent: {
-            unit: string;
-            granularity_s: number;
-            series: components["schemas"]["CpuSeries"][];
-            aggregate: [
-                string,
-                number | null
-            ][];
-        };
-        Problem: {
-            type?: string;
-            title: string;
-            status: number;
-            detail?: string;
-        };
     };
     responses: never;
     parameters: never;
@@ -2333,193 +2495,11 @@ export interface operations {
             };
         };
     };
-    get_cost: {
+    list_instances: {
         parameters: {
             query?: {
-                project_id?: string | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CostAnswer"];
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    get_account: {
-        parameters: {
-            query?: {
-                project_id?: string | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AccountAnswer"];
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    set_account: {
-        parameters: {
-            query?: {
-                project_id?: string | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["AccountRequest"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AccountAnswer"];
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    assign_plan: {
-        parameters: {
-            query?: {
-                project_id?: string | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["AssignmentRequest"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AssignmentAnswer"];
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    list_price_plans: {
-        parameters: {
-            query?: {
+                status?: components["schemas"]["InstanceStatus"] | null;
+                scaling_group_id?: string | null;
                 limit?: number;
                 cursor?: string | null;
             };
@@ -2535,7 +2515,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PricePlanList"];
+                    "application/json": components["schemas"]["InstancesAnswer"];
                 };
             };
             /** @description What went wrong (RFC 9457) */
@@ -2562,7 +2542,7 @@ export interface operations {
             };
         };
     };
-    create_price_plan: {
+    launch_instances: {
         parameters: {
             query?: never;
             header?: never;
@@ -2571,17 +2551,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PricePlanRequest"];
+                "application/json": components["schemas"]["Launch"];
             };
         };
         responses: {
             /** @description Successful Response */
-            201: {
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PricePlanAnswer"];
+                    "application/json": components["schemas"]["InstancesAnswer"];
                 };
             };
             /** @description What went wrong (RFC 9457) */
@@ -2608,12 +2588,12 @@ export interface operations {
             };
         };
     };
-    get_price_plan: {
+    show_instance: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                plan_id: string;
+                instance_id: string;
             };
             cookie?: never;
         };
@@ -2625,7 +2605,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PricePlanWithVersions"];
+                    "application/json": components["schemas"]["InstanceAnswer"];
                 };
             };
             /** @description What went wrong (RFC 9457) */
@@ -2652,28 +2632,24 @@ export interface operations {
             };
         };
     };
-    add_price_version: {
+    delete_instance: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                plan_id: string;
+                instance_id: string;
             };
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PriceVersionRequest"];
-            };
-        };
+        requestBody?: never;
         responses: {
             /** @description Successful Response */
-            201: {
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PriceVersionAnswer"];
+                    "application/json": components["schemas"]["InstanceAnswer"];
                 };
             };
             /** @description What went wrong (RFC 9457) */
@@ -2700,13 +2676,103 @@ export interface operations {
             };
         };
     };
-    list_invoices: {
+    stop_instance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                instance_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstanceAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    start_instance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                instance_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstanceAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_cpu_percent: {
         parameters: {
             query?: {
-                project_id?: string | null;
-                all_projects?: boolean;
-                limit?: number;
-                cursor?: string | null;
+                group_id?: string | null;
+                instance_id?: string | null;
+                start?: string | null;
+                stop?: string | null;
+                /** @description seconds */
+                granularity?: number;
             };
             header?: never;
             path?: never;
@@ -2720,330 +2786,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["InvoiceList"];
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    draft_invoice: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["InvoiceRequest"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvoiceHead"];
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    get_invoice: {
-        parameters: {
-            query?: {
-                format?: ("json" | "csv") | null;
-            };
-            header?: never;
-            path: {
-                invoice_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvoiceAnswer"];
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    get_invoice_document: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                invoice_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    finalize_invoice: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                invoice_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": components["schemas"]["FinalizeRequest"] | null;
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvoiceHead"];
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    verify_invoice: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                invoice_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VerificationAnswer"];
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    explain_line: {
-        parameters: {
-            query?: {
-                samples_from?: string | null;
-                samples_limit?: number;
-            };
-            header?: never;
-            path: {
-                invoice_id: string;
-                line_number: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ExplanationAnswer"];
-                };
-            };
-            /** @description What went wrong (RFC 9457) */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /** Type */
-                        type: string;
-                        /** Title */
-                        title: string;
-                        /** Status */
-                        status: number;
-                        /** Detail */
-                        detail: string;
-                        /** Instance */
-                        instance: string | null;
-                        /** Field */
-                        field?: string | null;
-                    };
-                };
-            };
-        };
-    };
-    get_usage: {
-        parameters: {
-            query: {
-                start: string;
-                end: string;
-                project_id?: string[] | null;
-                format?: ("json" | "csv") | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["UsageAnswer"];
+                    "application/json": components["schemas"]["CpuPercentAnswer"];
                 };
             };
             /** @description What went wrong (RFC 9457) */
@@ -4152,11 +3895,10 @@ export interface operations {
             };
         };
     };
-    list_instances: {
+    get_cost: {
         parameters: {
             query?: {
-                limit?: number;
-                cursor?: string;
+                project_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -4164,34 +3906,43 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description OK */
+            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["InstancePage"];
+                    "application/json": components["schemas"]["CostAnswer"];
                 };
             };
-            /** @description Problem */
+            /** @description What went wrong (RFC 9457) */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
                 };
             };
         };
     };
-    get_cpu_percent: {
+    get_account: {
         parameters: {
             query?: {
-                group_id?: string;
-                instance_id?: string;
-                start?: string;
-                stop?: string;
-                granularity?: number;
+                project_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -4199,22 +3950,684 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description OK */
+            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["CpuPercent"];
+                    "application/json": components["schemas"]["AccountAnswer"];
                 };
             };
-            /** @description Problem */
+            /** @description What went wrong (RFC 9457) */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    set_account: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    assign_plan: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AssignmentRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssignmentAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_price_plans: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricePlanList"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    create_price_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PricePlanRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricePlanAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_price_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricePlanWithVersions"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    add_price_version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PriceVersionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceVersionAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_invoices: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+                all_projects?: boolean;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceList"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    draft_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvoiceRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_invoice: {
+        parameters: {
+            query?: {
+                format?: ("json" | "csv") | null;
+            };
+            header?: never;
+            path: {
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_invoice_document: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    finalize_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["FinalizeRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoiceAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    verify_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    explain_line: {
+        parameters: {
+            query?: {
+                samples_from?: string | null;
+                samples_limit?: number;
+            };
+            header?: never;
+            path: {
+                invoice_id: string;
+                line_number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplanationAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_usage: {
+        parameters: {
+            query: {
+                start: string;
+                end: string;
+                project_id?: string[] | null;
+                format?: ("json" | "csv") | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
                 };
             };
         };

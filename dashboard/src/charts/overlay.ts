@@ -4,6 +4,9 @@ import type uPlot from "uplot";
 export interface Threshold {
   value: number;
   label: string;
+  /** Where the alarm fires: the zone on that side is tinted. */
+  side: "above" | "below";
+  isUrgent: boolean;
 }
 
 export interface Marker {
@@ -13,7 +16,8 @@ export interface Marker {
 }
 
 export interface OverlayColours {
-  threshold: string;
+  urgent: string;
+  calm: string;
   marker: string;
   surface: string;
 }
@@ -36,13 +40,16 @@ function inPlot(u: uPlot, draw: (context: CanvasRenderingContext2D, ratio: numbe
   ctx.restore();
 }
 
-/** Behind the lines: the zone above each threshold. */
+/** Behind the lines: the zone in which an urgent alarm fires. */
 export function drawZones(u: uPlot, thresholds: readonly Threshold[], colours: OverlayColours): void {
   inPlot(u, (context) => {
+    const { left, top, width, height } = u.bbox;
     context.globalAlpha = 0.06;
-    context.fillStyle = colours.threshold;
-    for (const { value } of thresholds) {
-      context.fillRect(u.bbox.left, u.bbox.top, u.bbox.width, u.valToPos(value, "y", true) - u.bbox.top);
+    context.fillStyle = colours.urgent;
+    for (const { value, side } of thresholds.filter(({ isUrgent }) => isUrgent)) {
+      const y = u.valToPos(value, "y", true);
+      if (side === "above") context.fillRect(left, top, width, y - top);
+      else context.fillRect(left, y, width, top + height - y);
     }
   });
 }
@@ -56,9 +63,10 @@ export function drawThresholds(
   inPlot(u, (context, ratio) => {
     context.font = labelFont(ratio, family);
     context.textBaseline = "middle";
-    for (const { value, label } of thresholds) {
+    for (const { value, label, isUrgent } of thresholds) {
+      const ink = isUrgent ? colours.urgent : colours.calm;
       const y = Math.round(u.valToPos(value, "y", true));
-      context.strokeStyle = colours.threshold;
+      context.strokeStyle = ink;
       context.lineWidth = 1.5 * ratio;
       context.setLineDash([6 * ratio, 4 * ratio]);
       context.beginPath();
@@ -69,7 +77,7 @@ export function drawThresholds(
       const height = TAG_HEIGHT * ratio;
       context.lineWidth = ratio;
       const box = { left: u.bbox.left + 6 * ratio, bottom: y + height / 2, width, height };
-      drawTag(context, box, label, colours.threshold, colours.surface, ratio);
+      drawTag(context, box, label, ink, colours.surface, ratio);
     }
   });
 }

@@ -77,7 +77,8 @@ function plotOptions(
 ): uPlot.Options {
   const family = getComputedStyle(element).fontFamily;
   const colours = {
-    threshold: resolveColour(element, "--bad"),
+    urgent: resolveColour(element, "--bad"),
+    calm: resolveColour(element, "--calm"),
     marker: resolveColour(element, "--text-muted"),
     surface: resolveColour(element, "--surface"),
   };

@@ -41,7 +41,12 @@ export function Command({ text }: { text: string }) {
     <div className={styles.command}>
       <code>{text}</code>
       {navigator.clipboard !== undefined && (
-        <Button look="icon" aria-label={isCopied ? t("app.copied") : t("app.copy")} onClick={() => void copy()}>
+        <Button
+          look="icon"
+          className={styles.copy}
+          aria-label={isCopied ? t("app.copied") : t("app.copy")}
+          onClick={() => void copy()}
+        >
           <Icon name={isCopied ? "check" : "copy"} />
         </Button>
       )}

@@ -32,6 +32,21 @@ export function isZero(value: Decimal): boolean {
   return !/[1-9]/.test(value.whole + value.fraction);
 }
 
+/** The exact sum of decimal texts; undefined where one of them is no decimal number. */
+export function sumDecimals(texts: readonly string[]): string | undefined {
+  const values = texts.map(parseDecimal);
+  const places = Math.max(0, ...values.map((value) => value?.fraction.length ?? 0));
+  let total = 0n;
+  for (const value of values) {
+    if (!value) return undefined;
+    const units = BigInt(value.whole + value.fraction.padEnd(places, "0"));
+    total += value.negative ? -units : units;
+  }
+  const digits = (total < 0n ? -total : total).toString().padStart(places + 1, "0");
+  const split = digits.length - places;
+  return decimalText({ negative: total < 0n, whole: digits.slice(0, split), fraction: digits.slice(split) });
+}
+
 /** How many fraction digits show at least `digits` significant ones, so that ¥0.0123 is not shown as ¥0. */
 export function fractionDigitsFor(value: Decimal, digits: number): number {
   if (isZero(value)) return 0;

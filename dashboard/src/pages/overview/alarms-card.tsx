@@ -11,13 +11,19 @@ import { Ago } from "../../components/time";
 import { en } from "../../i18n/en";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
-import { alarmLook, byUrgency, isPercent, terminalCommand } from "./model";
+import { alarmLook, byUrgency, isPercent, readable, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
 /** 80 % of one vCPU for a minute, in the nanoseconds that the cpu meter counts. */
 const createCommand = (serverId: string): string =>
-  "openstack alarm create --type gnocchi_resources_threshold --name cpu-high --metric cpu --aggregation-method rate:mean " +
-  `--granularity 60 --comparison-operator gt --threshold 48000000000 --resource-type instance --resource-id ${serverId}`;
+  [
+    "openstack alarm create --name cpu-high",
+    "  --type gnocchi_resources_threshold",
+    "  --metric cpu --resource-type instance",
+    `  --resource-id ${serverId}`,
+    "  --aggregation-method rate:mean --granularity 60",
+    "  --comparison-operator gt --threshold 48000000000",
+  ].join(" \\\n");
 const SEVERITIES = en.alarms.severities;
 const OPERATORS: Record<string, string> = { gt: ">", ge: "≥", lt: "<", le: "≤", eq: "=", ne: "≠" };
 
@@ -66,7 +72,7 @@ function History({ alarmId }: { alarmId: string }) {
                   <Ago at={transition.at} />
                 </span>
                 <span className={styles.reason} lang="en">
-                  {transition.reason}
+                  {readable(transition.reason)}
                 </span>
               </li>
             ))}
@@ -92,7 +98,7 @@ function AlarmItem({ alarm }: { alarm: Alarm }) {
       <Rule alarm={alarm} />
       {alarm.state_reason !== "" && (
         <p className={styles.reason} lang="en">
-          {alarm.state_reason}
+          {readable(alarm.state_reason)}
         </p>
       )}
       <details className={styles.details} onToggle={(event) => setOpen(event.currentTarget.open)}>

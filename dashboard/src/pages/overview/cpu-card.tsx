@@ -2,7 +2,7 @@
 import type { UseQueryResult } from "@tanstack/react-query";
 import { useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import type { CpuPercent, ScalingActivity, ScalingGroup } from "../../api/types";
+import type { CpuPercent, ScalingActivity } from "../../api/types";
 import { alignSeries, type ChartFrame } from "../../charts/align";
 import type { Marker, Threshold } from "../../charts/overlay";
 import { shareAbove, summarise } from "../../charts/summary";
@@ -13,22 +13,21 @@ import { EmptyState, QueryView, Skeleton } from "../../components/feedback";
 import { useFormat } from "../../i18n/use-format";
 import { CpuLegend } from "./cpu-legend";
 import { CpuTable } from "./cpu-table";
-import { directionOf } from "./model";
+import { type AlarmThreshold, directionOf } from "./model";
 import styles from "./overview.module.css";
 import { RANGES, type Range, rangeSeconds } from "./ranges";
+import { type NamedSubject, subjectKey } from "./subjects";
 
 interface CpuCardProps {
   query: UseQueryResult<CpuPercent>;
-  groups: readonly ScalingGroup[];
-  groupId: string;
-  onGroup: (groupId: string) => void;
+  subjects: readonly NamedSubject[];
+  subject: NamedSubject | undefined;
+  onSubject: (key: string) => void;
   range: Range;
   onRange: (range: Range) => void;
-  thresholds: readonly { name: string; value: number }[];
+  thresholds: readonly AlarmThreshold[];
   activities: readonly ScalingActivity[];
 }
-
-const ALL = "all";
 
 function useSummaryText(): (frame: ChartFrame, range: Range, threshold: number | undefined) => string {
   const { t } = useTranslation();
@@ -56,8 +55,10 @@ function useThresholds(thresholds: CpuCardProps["thresholds"]): readonly Thresho
   const format = useFormat();
   return useMemo(
     () =>
-      thresholds.map(({ name, value }) => ({
+      thresholds.map(({ name, value, side, isUrgent }) => ({
         value,
+        side,
+        isUrgent,
         label:
           thresholds.length === 1
             ? t("cpu.threshold", { value: format.percent(value) })
@@ -108,8 +109,9 @@ function CpuView({ answer, at, range, isTable, thresholds, activities }: CpuView
     const series = answer.series.map(({ resource_id, name, points }) => ({ id: resource_id, name, points }));
     return alignSeries(series, answer.aggregate, answer.granularity_s);
   }, [answer]);
-  if (frame.times.length === 0) return <EmptyState title={t("cpu.emptyTitle")} text={t("cpu.emptyText")} />;
-  const summary = summaryText(frame, range, thresholds[0]?.value);
+  if (frame.aggregate.every((value) => value === null))
+    return <EmptyState title={t("cpu.emptyTitle")} text={t("cpu.emptyText")} />;
+  const summary = summaryText(frame, range, thresholds.find(({ side }) => side === "above")?.value);
   const to = at / 1000;
   return (
     <figure className={styles.figure}>
@@ -138,19 +140,14 @@ function CpuView({ answer, at, range, isTable, thresholds, activities }: CpuView
 export function CpuCard(props: CpuCardProps) {
   const { t } = useTranslation();
   const [view, setView] = useState<"chart" | "table">("chart");
-  const { groups, groupId, range, query } = props;
-  const scopes = [
-    { value: ALL, label: t("cpu.all") },
-    ...groups.map(({ id, name }) => ({ value: id, label: t("cpu.group", { name }) })),
-  ];
-  const actions = (
+  const { subjects, subject, range, query } = props;
+  const scopes = subjects.map((one) => ({
+    value: subjectKey(one),
+    label: t(`cpu.${one.kind}`, { name: one.name }),
+  }));
+  const actions = subject && (
     <>
-      <Select
-        label={t("cpu.scope")}
-        value={groupId || ALL}
-        choices={scopes}
-        onChoose={(value) => props.onGroup(value === ALL ? "" : value)}
-      />
+      <Select label={t("cpu.scope")} value={subjectKey(subject)} choices={scopes} onChoose={props.onSubject} />
       <Segments
         label={t("cpu.range")}
         value={range}
@@ -169,19 +166,22 @@ export function CpuCard(props: CpuCardProps) {
     </>
   );
   return (
-    <Card title={t("cpu.title")} actions={actions}>
-      <QueryView query={query} skeleton={<Skeleton widths={["60%", "100%"]} height="8.5rem" />}>
-        {(answer) => (
-          <CpuView
-            answer={answer}
-            at={query.dataUpdatedAt}
-            range={range}
-            isTable={view === "table"}
-            thresholds={props.thresholds}
-            activities={props.activities}
-          />
-        )}
-      </QueryView>
+    <Card title={t("cpu.title")} actions={actions || undefined}>
+      {subject === undefined && <EmptyState title={t("cpu.emptyTitle")} text={t("cpu.emptyText")} />}
+      {subject && (
+        <QueryView query={query} skeleton={<Skeleton widths={["60%", "100%"]} height="8.5rem" />}>
+          {(answer) => (
+            <CpuView
+              answer={answer}
+              at={query.dataUpdatedAt}
+              range={range}
+              isTable={view === "table"}
+              thresholds={props.thresholds}
+              activities={props.activities}
+            />
+          )}
+        </QueryView>
+      )}
     </Card>
   );
 }

@@ -206,7 +206,7 @@ export function InstancesCard({ cpu, groups, projectName }: InstancesCardProps) 
   return (
     <Card
       title={t("instances.title")}
-      note={query.data && note}
+      note={all.length > 0 ? note : undefined}
       actions={all.length >= FILTER_FROM ? <Filter text={text} onText={setText} /> : undefined}
       flush={all.length > 0}
     >

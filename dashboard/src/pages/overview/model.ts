@@ -1,4 +1,5 @@
 /** What the overview works out from the API's answers. Pure. */
+import type { Subject } from "../../api/queries";
 import type { Alarm, CpuPercent, Instance, ScalingActivity } from "../../api/types";
 import { lastValue, pointValue } from "../../charts/align";
 import type { IconName } from "../../components/icon";
@@ -69,22 +70,39 @@ export function byUrgency(alarms: readonly Alarm[]): Alarm[] {
   return [...alarms].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
 }
 
-/** The scaling group whose instances an alarm watches, where it watches one. */
-export function watchedGroup(alarm: Alarm): string | undefined {
-  const query = alarm.rule.query as { "="?: { server_group?: unknown } } | undefined;
-  const group = query?.["="]?.server_group;
-  return typeof group === "string" ? group : undefined;
+/** Whether an alarm watches the CPU of just these instances: those of the group, or the one. */
+export function isAbout(alarm: Alarm, subject: Subject): boolean {
+  const query = alarm.rule.query as { "="?: Record<string, unknown> } | undefined;
+  return query?.["="]?.[subject.kind === "group" ? "server_group" : "id"] === subject.id;
 }
 
 /** Whether an alarm's values are percent of a CPU: then its rule says so by an expression over the nanoseconds. */
 export const isPercent = (alarm: Alarm): boolean =>
   alarm.rule.metric === "cpu" && typeof alarm.rule.operations === "string";
 
-/** The thresholds in percent that belong on the chart of a group: those of the alarms on that group's CPU. */
-export function thresholdsOf(alarms: readonly Alarm[], groupId: string): { name: string; value: number }[] {
-  const isOnChart = (alarm: Alarm) => alarm.enabled && isPercent(alarm) && watchedGroup(alarm) === groupId;
-  return alarms.filter(isOnChart).map(({ name, threshold }) => ({ name, value: threshold }));
+export interface AlarmThreshold {
+  name: string;
+  value: number;
+  /** On which side of the line the alarm fires. */
+  side: "above" | "below";
+  isUrgent: boolean;
 }
+
+/** The thresholds in percent that belong on a subject's chart: those of the alarms on its CPU, upper ones first. */
+export function thresholdsOf(alarms: readonly Alarm[], subject: Subject | undefined): AlarmThreshold[] {
+  if (subject === undefined) return [];
+  const isOnChart = (alarm: Alarm) => alarm.enabled && isPercent(alarm) && isAbout(alarm, subject);
+  const lines = alarms.filter(isOnChart).map(({ name, threshold, comparison_operator, severity }): AlarmThreshold => {
+    const side = comparison_operator === "lt" || comparison_operator === "le" ? "below" : "above";
+    return { name, value: threshold, side, isUrgent: severity !== "low" || side === "above" };
+  });
+  return lines.sort((a, b) => a.side.localeCompare(b.side) || b.value - a.value);
+}
+
+const LONG_FRACTION = /(\d+\.\d{2})\d+/g;
+
+/** A reason with numbers as people say them: what an evaluation writes has all the digits of a float. */
+export const readable = (reason: string): string => reason.replace(LONG_FRACTION, "$1");
 
 /** The newest CPU reading of each instance, by its id. */
 export function cpuByInstance(answer: CpuPercent | undefined): ReadonlyMap<string, number> {
@@ -126,7 +144,7 @@ const CLOUDS = new Set(["admin", "demo"]);
 /** A command for a terminal in the installation's folder: the clouds.yaml it wrote says who we are, where it has the project. */
 export function terminalCommand(projectName: string | undefined, command: string): string {
   if (projectName === undefined || !CLOUDS.has(projectName)) return command;
-  return `export OS_CLIENT_CONFIG_FILE=var/clouds.yaml OS_CLOUD=nephoscope-${projectName}\n${command}`;
+  return `export OS_CLIENT_CONFIG_FILE=var/clouds.yaml\nexport OS_CLOUD=nephoscope-${projectName}\n${command}`;
 }
 
 const SUBSTITUTION = /\$\([^)]*\)/g;
@@ -138,6 +156,6 @@ const SUBSTITUTION = /\$\([^)]*\)/g;
 export function curlCommand(path: string, body?: unknown): string {
   const token = '-H "X-Auth-Token: $(openstack token issue -f value -c id)"';
   const json = JSON.stringify(body)?.replace(SUBSTITUTION, (command) => `'"${command}"'`);
-  const sent = json === undefined ? "" : ` -H 'Content-Type: application/json' -d '${json}'`;
-  return `curl ${token}${sent} ${window.location.origin}/v1${path}`;
+  const sent = json === undefined ? [] : [`-H 'Content-Type: application/json'`, `-d '${json}'`];
+  return [`curl ${token}`, ...sent, `${window.location.origin}/v1${path}`].join(" \\\n  ");
 }

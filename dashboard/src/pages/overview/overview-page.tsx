@@ -1,9 +1,9 @@
 /** The first page: what runs, how busy it is, what that sets off, and what it costs. */
-import { useQuery } from "@tanstack/react-query";
+import { useQueries, useQuery } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "wouter";
-import { activitiesQuery, alarmsQuery, cpuQuery, groupsQuery } from "../../api/queries";
+import { activitiesQuery, alarmsQuery, cpuQuery, groupsQuery, instancesQuery } from "../../api/queries";
 import type { Session } from "../../api/types";
 import { useIsLive } from "../../live/use-live";
 import { useMedia } from "../../theme/use-media";
@@ -16,6 +16,7 @@ import { cpuByInstance, thresholdsOf } from "./model";
 import styles from "./overview.module.css";
 import { isRange, RANGE_DEFAULT, rangeSeconds } from "./ranges";
 import { ScalingCard } from "./scaling-card";
+import { type NamedSubject, subjectKey, subjectsOf } from "./subjects";
 import { Tiles } from "./tiles";
 
 /** What is looked at is part of the address, so that it can be shared and found again. */
@@ -34,13 +35,12 @@ function useView() {
     );
   return {
     range: isRange(range) ? range : RANGE_DEFAULT,
-    groupId: search.get("group"),
+    subject: search.get("cpu"),
     setRange: (value: string) => set("range", value === RANGE_DEFAULT ? "" : value),
-    setGroup: (value: string) => set("group", value),
+    setSubject: (value: string) => set("cpu", value),
   };
 }
 
-const ALL = "all";
 const ONE_COLUMN = "(width < 68rem)";
 
 function useTitle(firing: number): void {
@@ -71,50 +71,67 @@ function Columns({ first, second, aside }: ColumnsProps) {
   );
 }
 
+/** Newest CPU of every instance that can be asked for, whichever subject the chart shows. */
+function useCpuNow(subjects: readonly NamedSubject[]): ReadonlyMap<string, number> {
+  const answers = useQueries({
+    queries: subjects.map((subject) => cpuQuery(subject, rangeSeconds(RANGE_DEFAULT))),
+    combine: (results) => results.map(({ data }) => data),
+  });
+  return useMemo(() => new Map(answers.flatMap((answer) => [...cpuByInstance(answer)])), [answers]);
+}
+
+const NOTHING: never[] = [];
+
 export function OverviewPage({ session }: { session: Session }) {
   const { t } = useTranslation();
   const isLive = useIsLive();
   const view = useView();
   const groups = useQuery(groupsQuery(isLive));
+  const instances = useQuery(instancesQuery(isLive)).data?.items ?? NOTHING;
   const alarms = useQuery(alarmsQuery(isLive)).data?.items;
-  const groupItems = groups.data?.items ?? [];
-  const chosen = view.groupId === ALL ? undefined : groupItems.find(({ id }) => id === view.groupId);
-  const group = chosen ?? groupItems[0];
-  const scope = view.groupId === ALL ? "" : (group?.id ?? "");
+  const groupItems = groups.data?.items ?? NOTHING;
+  const subjects = useMemo(() => subjectsOf(groupItems, instances), [groupItems, instances]);
+  const subject = subjects.find((one) => subjectKey(one) === view.subject) ?? subjects[0];
+  const group = groupItems.find(({ id }) => id === subject?.id) ?? groupItems[0];
   const activities = useQuery(activitiesQuery(group?.id ?? "", isLive)).data?.items;
-  const cpu = useQuery({ ...cpuQuery(scope, rangeSeconds(view.range)), enabled: !groups.isPending });
-  const all = useQuery(cpuQuery("", rangeSeconds(RANGE_DEFAULT)));
-  const cpuNow = useMemo(() => cpuByInstance(all.data), [all.data]);
-  const thresholds = useMemo(() => thresholdsOf(alarms ?? [], scope), [alarms, scope]);
+  const cpu = useQuery(cpuQuery(subject, rangeSeconds(view.range)));
+  const cpuNow = useCpuNow(subjects);
+  const thresholds = useMemo(() => thresholdsOf(alarms ?? NOTHING, subject), [alarms, subject]);
+  const projectName = session.project?.name;
   useTitle(alarms?.filter(({ state }) => state === "alarm").length ?? 0);
   return (
     <div className={styles.page}>
       <h1 className="visually-hidden">{t("overview.title")}</h1>
       <Announcer alarms={alarms} activities={activities} />
-      <Tiles cpu={cpu.data} group={group} hasGroups={groups.data && groupItems.length > 0} />
+      <Tiles cpu={cpu.data} subject={subject} group={group} hasGroups={groups.data && groupItems.length > 0} />
       <Columns
         first={
           <CpuCard
             query={cpu}
-            groups={groupItems}
-            groupId={scope}
-            onGroup={(id) => view.setGroup(id === "" ? ALL : id)}
+            subjects={subjects}
+            subject={subject}
+            onSubject={view.setSubject}
             range={view.range}
             onRange={view.setRange}
             thresholds={thresholds}
-            activities={activities ?? []}
+            activities={subject?.kind === "group" && activities ? activities : NOTHING}
           />
         }
         second={
           <>
-            <InstancesCard cpu={cpuNow} groups={groupItems} projectName={session.project?.name} />
-            <CostCard projectName={session.project?.name} />
+            <InstancesCard cpu={cpuNow} groups={groupItems} projectName={projectName} />
+            <CostCard projectName={projectName} />
           </>
         }
         aside={
           <>
-            <AlarmsCard projectName={session.project?.name} />
-            <ScalingCard query={groups} group={group} onGroup={view.setGroup} projectName={session.project?.name} />
+            <AlarmsCard projectName={projectName} />
+            <ScalingCard
+              query={groups}
+              group={group}
+              onGroup={(id) => view.setSubject(subjectKey({ kind: "group", id }))}
+              projectName={projectName}
+            />
           </>
         }
       />

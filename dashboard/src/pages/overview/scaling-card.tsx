@@ -11,7 +11,7 @@ import { Ago } from "../../components/time";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
 import { useNow } from "../../live/use-now";
-import { curlCommand, DIRECTION_LOOK, directionOf, foldRefusals, type Told, terminalCommand } from "./model";
+import { curlCommand, DIRECTION_LOOK, directionOf, foldRefusals, readable, type Told, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
 /** One square an instance, up to this many; a bigger group is told in numbers alone. */
@@ -71,7 +71,7 @@ function ActivityItem({ activity, count }: Told) {
           </span>
         </div>
         <p className={styles.reason} lang="en">
-          {activity.reason}
+          {readable(activity.reason)}
         </p>
       </div>
     </li>

@@ -9,6 +9,7 @@ import { Skeleton } from "../../components/feedback";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
 import styles from "./overview.module.css";
+import type { NamedSubject } from "./subjects";
 
 interface TileProps {
   label: string;
@@ -79,15 +80,20 @@ function CostTile() {
 
 interface TilesProps {
   cpu: CpuPercent | undefined;
+  subject: NamedSubject | undefined;
   group: ScalingGroup | undefined;
   hasGroups: boolean | undefined;
 }
 
-export function Tiles({ cpu, group, hasGroups }: TilesProps) {
+export function Tiles({ cpu, subject, group, hasGroups }: TilesProps) {
   const { t } = useTranslation();
   const format = useFormat();
   const now = cpu && lastValue(cpu.aggregate.map(pointValue));
-  const cpuText = now === null ? "–" : now === undefined ? undefined : format.percent(now);
+  const isUnknown = now === null || (subject === undefined && hasGroups !== undefined);
+  const cpuText = isUnknown ? "–" : now === undefined ? undefined : format.percent(now);
+  const cpuNote = subject
+    ? t(subject.kind === "group" ? "tiles.cpuNote" : "tiles.cpuOneNote", { name: subject.name })
+    : t("tiles.cpuNoNote");
   const size = group ? format.number(group.size_current) : hasGroups === undefined ? undefined : "–";
   const sizeNote = group
     ? t("tiles.groupNote", { min: group.size_min, max: group.size_max, desired: group.size_desired })
@@ -95,7 +101,7 @@ export function Tiles({ cpu, group, hasGroups }: TilesProps) {
   return (
     <dl className={styles.tiles}>
       <InstancesTile />
-      <Tile label={t("tiles.cpu")} value={cpuText} note={t(group ? "tiles.cpuNote" : "tiles.cpuAllNote")} />
+      <Tile label={t("tiles.cpu")} value={cpuText} note={cpuNote} />
       <Tile label={t("tiles.group")} value={size} note={sizeNote} />
       <AlarmsTile />
       <CostTile />
