@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from aodhclient.exceptions import BadRequest
 from aodhclient.v2 import client as aodh_client
 from keystoneauth1 import session as keystone_session
 from keystoneauth1.identity import v3
@@ -87,20 +88,22 @@ def test_an_alarm_is_made_shown_listed_changed_and_deleted_by_the_command_line(l
     assert "not found" in gone.stderr.lower()
 
 
-def test_a_state_is_read_and_set_and_the_history_tells_it(live_api: LiveApi, name: str) -> None:
-    alarm_id = create(live_api, name)["alarm_id"]
-    assert run(live_api, "alarm", "state", "get", alarm_id)["state"] == "insufficient data"
+def test_a_state_is_read_and_set_and_the_history_tells_it(live_api: LiveApi, aodh: Any, name: str) -> None:
+    alarm_id = aodh.alarm.create(an_alarm(name))["alarm_id"]
+    assert aodh.alarm.get_state(alarm_id) == "insufficient data"
     assert run(live_api, "alarm", "state", "set", alarm_id, "--state", "alarm")["state"] == "alarm"
     assert run(live_api, "alarm", "state", "get", alarm_id)["state"] == "alarm"
     told = run(live_api, "alarm-history", "show", alarm_id)
     assert [row["type"] for row in told] == ["state transition", "creation"]
     assert json.loads(told[0]["detail"])["state"] == "alarm"
-    live_api.openstack("alarm", "delete", alarm_id, cloud=DEMO)
-    told = run(live_api, "alarm-history", "search", "--query", f"alarm_id={alarm_id}")
+    aodh.alarm.delete(alarm_id)
+    told = aodh.alarm_history.search(json.dumps({"=": {"alarm_id": alarm_id}}))
     assert {row["type"] for row in told} == {"creation", "state transition", "deletion"}
 
 
-def test_the_other_types_of_rule_are_made_by_the_command_line(live_api: LiveApi, name: str) -> None:
+def test_the_other_types_of_rule_are_made_and_what_we_do_not_evaluate_is_refused_by_name(
+    live_api: LiveApi, aodh: Any, name: str
+) -> None:
     one = run(
         live_api, "alarm", "create", "--name", name, "--type", "gnocchi_resources_threshold", "--metric", "cpu",
         "--threshold", "1", "--resource-id", str(uuid4()), "--resource-type", "instance", "--aggregation-method", "mean",
@@ -108,19 +111,12 @@ def test_the_other_types_of_rule_are_made_by_the_command_line(live_api: LiveApi,
     )  # fmt: skip
     assert one["type"] == "gnocchi_resources_threshold"
     assert json.loads(one["time_constraints"])[0]["duration"] == 3600
-    metric_id = str(uuid4())
-    two = run(
-        live_api, "alarm", "create", "--name", f"{name}-2", "--type", "gnocchi_aggregation_by_metrics_threshold",
-        "--metric", metric_id, "--threshold", "1", "--aggregation-method", "mean",
-    )  # fmt: skip
-    assert two["metrics"] == [metric_id]
-    refused = live_api.openstack(
-        "alarm", "create", "--name", f"{name}-3", "--type", "event", "--event-type", "x", cloud=DEMO
-    )
-    assert refused.returncode != 0
-    assert "supported are gnocchi_resources_threshold" in refused.stderr
-    for alarm in (one, two):
-        live_api.openstack("alarm", "delete", alarm["alarm_id"], cloud=DEMO)
+    kind, metric_id = "gnocchi_aggregation_by_metrics_threshold", str(uuid4())
+    rule = {"metrics": [metric_id], "threshold": 1, "aggregation_method": "mean", "granularity": "60"}
+    two = aodh.alarm.create({"name": f"{name}-2", "type": kind, f"{kind}_rule": rule})
+    assert two[f"{kind}_rule"]["metrics"] == [metric_id]
+    with pytest.raises(BadRequest, match="supported are gnocchi_resources_threshold"):
+        aodh.alarm.create({"name": f"{name}-3", "type": "event", "event_rule": {"event_type": "x"}})
 
 
 def a_rule(**changes: Any) -> dict[str, Any]:
@@ -160,7 +156,7 @@ def test_a_whole_put_after_a_get_changes_what_it_says_and_not_the_state(aodh: An
     assert wished["state"] == "alarm"
 
 
-def test_capabilities_and_quotas_answer(aodh: Any, live_api: LiveApi) -> None:
+def test_capabilities_and_quotas_answer(aodh: Any, live_api: LiveApi, pool: Pool) -> None:
     assert aodh.capabilities.list()["api"]["alarms:query:complex"]
     project_id = aodh.quota.list()["project_id"]
     assert aodh.quota.list()["quotas"][0]["resource"] == "alarms"
@@ -168,6 +164,8 @@ def test_capabilities_and_quotas_answer(aodh: Any, live_api: LiveApi) -> None:
     assert aodh.quota.list()["quotas"][0]["limit"] == 5
     token = aodh.api.session.get_token()
     assert call(live_api, "DELETE", f"/v2/quotas/{project_id}", token)[0] == 403
+    with transaction(pool) as tx:
+        tx.execute("DELETE FROM alarm_quota WHERE project_id = %s", (project_id,))
 
 
 def call(api: LiveApi, method: str, path: str, token: str, body: bytes | None = None) -> tuple[int, Any]:

@@ -1,10 +1,12 @@
 """Alarms on the real database: a transition, its history and its event are one; evaluations are claimed once; deliveries are fenced."""
 
 import json
+import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -106,6 +108,25 @@ def test_a_square_wave_gives_exactly_one_event_a_transition(tx: Transaction, cal
         service.evaluate_due(tx, now)
     moves = transitions_of(tx, alarm.id, caller)
     assert len(moves) == 6
+    assert [(event["previous"], event["current"]) for event in events_of(tx, alarm.id)] == moves
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_the_readings_one_transition_is_one_row_and_one_event(
+    tx: Transaction, caller: Caller, seed: int
+) -> None:
+    chance, resource_id, now = random.Random(seed), new_id(), NOW
+    alarm = an_alarm(tx, caller, resource_id=resource_id, periods=chance.randint(1, 3), repeat_actions=seed == 0)
+    states = [AlarmState.INSUFFICIENT_DATA]
+    for _ in range(40):
+        now += timedelta(seconds=10)
+        if chance.random() < 0.8:
+            feed(tx, caller, resource_id=resource_id, values=[chance.choice((10, 90))], until=now)
+        service.evaluate_due(tx, now)
+        states.append(service.get_alarm(tx, alarm.id, caller=caller).state)
+    moves = [(before.value, after.value) for before, after in pairwise(states) if before is not after]
+    assert moves
+    assert transitions_of(tx, alarm.id, caller) == moves
     assert [(event["previous"], event["current"]) for event in events_of(tx, alarm.id)] == moves
 
 
