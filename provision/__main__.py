@@ -57,14 +57,15 @@ def setup(_: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Every test, with libvirt running for those that start guests."""
+    """Every test, with libvirt running for those that start guests; with arguments, only what they name to pytest."""
     installation = ready(tests=True)
+    code = 0 if arguments else dashboard_build.run_script("test", installation)
     with libvirt_daemons.running_libvirt(installation.var / "run" / "libvirt-of-tests.json"):
         command = [str(installation.python), "-m", "pytest", *arguments]
         environment = set_up.environment_for(installation)
         for ours in ("NEPHO_VAR", "NEPHO_INSTALLATION"):
             environment.pop(ours)
-        return _wait(subprocess.Popen(command, cwd=ROOT, env=environment))
+        return _wait(subprocess.Popen(command, cwd=ROOT, env=environment)) or code
 
 
 def _wait(child: "subprocess.Popen[bytes]") -> int:
@@ -82,6 +83,7 @@ def check(_: Sequence[str]) -> int:
     environment = set_up.environment_for(installation)
     commands = [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["pyright"], ["lint-imports"]]
     codes = [subprocess.call(command, cwd=ROOT, env=environment) for command in commands]
+    codes.append(dashboard_build.run_script("check", installation))
     return 1 if any(codes) else 0
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,13 @@ def write_types(installation: Installation, *, say: Say) -> None:
     work = _prepare_work(installation, say=say)
     _run_script("api:types", installation=installation, say=say)
     shutil.copyfile(work / "src/api/schema.d.ts", SOURCES / "src/api/schema.d.ts")
+
+
+def run_script(script: str, installation: Installation) -> int:
+    """Run one of the dashboard's own checks or tests with its output as it is; returns its exit code."""
+    work = _prepare_work(installation, say=lambda _: None)
+    npm = installation.python.parent / "npm"
+    return subprocess.call([npm, "run", "--silent", script], cwd=work, env=_environment(installation))
 
 
 def _prepare_work(installation: Installation, *, say: Say) -> Path:
