@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Generator
@@ -26,10 +27,10 @@ from tests.journeys.stack import Stack, eventually, running_stack
 
 BATCH_MEASURES = 100
 BATCHES_MAX = 10_000
+LEDGER_BEGINS_AGO = timedelta(seconds=BATCH_MEASURES * BATCHES_MAX)
 HEAL_S_MAX = 60.0
 REQUEST_S_MAX = 12.0
 POLL_INTERVAL_S = 2
-GRANULARITY_S = 1
 
 
 @dataclass(slots=True)
@@ -99,7 +100,7 @@ class Ledger:
 
     def run(self) -> None:
         """Post until told to stop; a batch that was not acknowledged is posted again, the same."""
-        first = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+        first = datetime.now(UTC).replace(microsecond=0) - LEDGER_BEGINS_AGO
         for number in range(BATCHES_MAX):
             if self.stopping.is_set():
                 return
@@ -133,7 +134,7 @@ class Ledger:
     def settle(self) -> None:
         """Check that what is stored is what was acknowledged, every measure once."""
         assert self.refusals <= {503}, self.last_refusal
-        start = (datetime.now(UTC) - timedelta(days=2)).isoformat()
+        start = (datetime.now(UTC) - 2 * LEDGER_BEGINS_AGO).isoformat()
         query = {"aggregation": "count", "start": start}
         rows = self.cloud.get(f"/metric/v1/metric/{self.metric_id}/measures", **query)
         finest = min(row[1] for row in rows)
@@ -226,7 +227,7 @@ def test_a_worker_that_hangs_is_replaced_and_does_no_harm_when_it_wakes(plant: P
     for member in family:
         member.suspend()
     other = subprocess.Popen(
-        [frozen.exe(), "-m", "entrypoints", "worker"],
+        [sys.executable, "-m", "entrypoints", "worker"],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
