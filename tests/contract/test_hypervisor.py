@@ -30,7 +30,7 @@ from compute.hypervisor.simulated import SimulatedHypervisor
 
 ROOT = Path(__file__).parents[2]
 GUEST_IMAGE = ROOT / "var" / "images" / "guest"
-BOOT_WAIT_S = 60
+BOOT_WAIT_S = 120
 
 
 @dataclass

@@ -30,7 +30,7 @@ from tests.conftest import ROOT, migrate, with_database
 
 pytestmark = pytest.mark.guests
 
-WAIT_S = 45
+WAIT_S = 90
 POLL_INTERVAL_S = 1
 USER_DATA = b"#!/bin/sh\necho the order was $((6 * 7))\nping -c 3 -s 1000 8.8.8.8\n"
 COUNTERS: LiteralString = """
@@ -247,7 +247,7 @@ def test_a_guest_killed_from_outside_is_noticed_at_once_and_says_why(site: Site)
     os.kill(site.qemu_pid(instance_id), signal.SIGKILL)
     began = time.monotonic()
     site.wait_until(lambda: site.read(instance_id).vm_state == "error")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert "ended unexpectedly" in str(site.read(instance_id).fault_message)
     assert site.kinds(instance_id) == ["create", "fault"]
 
