@@ -5,7 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -28,7 +28,7 @@ ANSWER_BYTES_MAX = 64 * 1024
 ANSWER_KEPT_CHARACTERS = 1_000
 ERROR_CHARACTERS_MAX = 500
 SENDERS_MAX = 20
-SLOW_ROUND_S = 3.0
+ROUND_WAIT_S = 2.0
 USER_AGENT = "Nephoscope-Webhook/1"
 
 
@@ -122,34 +122,42 @@ def read_clock(tx: Transaction) -> datetime:
     return row[0]
 
 
-def _outcome_of(answer: Future[Outcome]) -> Outcome:
-    """Return what came of an attempt; what we did not foresee is a failed attempt too, and spoils no other delivery."""
-    try:
-        return answer.result()
-    except Exception as error:  # noqa: BLE001 - kept with the attempt, where its owner and we can read it
-        return Outcome(OutcomeKind.UNREACHABLE, 0, error=f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS_MAX])
-
-
 def send_due(pool: Pool, settings: Settings, *, limit: int, sender: Sender | None = None) -> int:
-    """Send what is due, side by side; return how many were sent, or 0 after a slow round, so that the caller's turn ends.
+    """Send what is due, side by side, and return how many, or 0 when the caller's turn shall end.
 
-    Nobody waits for a slow receiver but the round it is in: each has its own thread and 15 seconds.
+    It waits for answers at most ROUND_WAIT_S: a slow receiver is awaited by its own thread, which records what comes of it
+    within the deadline, and holds up neither the other deliveries nor the worker.
     """
-    started = time.monotonic()
+    threads, under_way = _threads_of(os.getpid())
+    under_way -= {sending for sending in under_way if sending.done()}
+    free = min(limit, SENDERS_MAX - len(under_way))
+    if free <= 0:
+        return 0
     owner = f"{socket.gethostname()}:{os.getpid()}"
     sending = sender or Sender(EgressPolicy.from_setting(settings.webhook_allow_cidrs))
     with transaction(pool) as tx:
         now = read_clock(tx)
-        leased = service.lease_deliveries(tx, owner, now=now, limit=min(limit, SENDERS_MAX))
+        leased = service.lease_deliveries(tx, owner, now=now, limit=free)
         secrets = service.signing_secrets(tx, [delivery.project_id for delivery in leased], now=now)
-    if not leased:
-        return 0
-    with ThreadPoolExecutor(max_workers=len(leased), thread_name_prefix="webhook") as threads:
-        sent = {
-            threads.submit(sending.send, delivery, secrets=secrets[delivery.project_id], sent_at=now): delivery
-            for delivery in leased
-        }
-        for answer in as_completed(sent):
-            with transaction(pool) as tx:
-                service.record_delivery_outcome(tx, sent[answer], outcome=_outcome_of(answer), now=read_clock(tx))
-    return len(leased) if time.monotonic() - started < SLOW_ROUND_S else 0
+    sent = {
+        threads.submit(_send_and_record, pool, sending, delivery=delivery, secrets=secrets[delivery.project_id], at=now)
+        for delivery in leased
+    }
+    under_way |= sent
+    return len(leased) if not wait(sent, timeout=ROUND_WAIT_S).not_done else 0
+
+
+def _send_and_record(pool: Pool, sender: Sender, *, delivery: Delivery, secrets: Sequence[bytes], at: datetime) -> None:
+    """Send one delivery, then record what came of it; what we did not foresee is a failed attempt too, kept with its reason."""
+    try:
+        outcome = sender.send(delivery, secrets=secrets, sent_at=at)
+    except Exception as error:  # noqa: BLE001 - kept with the attempt, where its owner and we can read it
+        outcome = Outcome(OutcomeKind.UNREACHABLE, 0, error=f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS_MAX])
+    with transaction(pool) as tx:
+        service.record_delivery_outcome(tx, delivery, outcome=outcome, now=read_clock(tx))
+
+
+@lru_cache(maxsize=1)
+def _threads_of(pid: int) -> tuple[ThreadPoolExecutor, set[Future[None]]]:
+    """The sending threads of this process and what they are at; a child after a fork has its own."""
+    return ThreadPoolExecutor(max_workers=SENDERS_MAX, thread_name_prefix=f"webhook-{pid}"), set()

@@ -1,7 +1,9 @@
 """A reading becomes capacity and news: from samples over alarm, outbox and relay to a larger group and a signed webhook."""
 
 import http.server
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +16,7 @@ from standardwebhooks import Webhook
 from alarms import service as alarms
 from alarms import webhook
 from alarms.delivery import secret_text
+from alarms.egress import EgressPolicy
 from alarms.model import Actions, AlarmState
 from compute import service as compute
 from entrypoints import wiring
@@ -199,6 +202,27 @@ def test_a_receiver_that_fails_is_tried_again_under_the_same_webhook_id(scene: S
         ((delivery, attempts),) = alarms.list_deliveries(tx, caller=scene.cloud.caller)
     assert delivery.state == "delivered"
     assert [attempt.outcome for attempt in attempts] == ["rejected", "delivered"]
+
+
+def test_a_receiver_that_hangs_holds_up_neither_the_round_nor_the_others(scene: Scene, receiver: Receiver) -> None:
+    def states() -> dict[str, str]:
+        with transaction(scene.pool) as tx:
+            found = alarms.list_deliveries(tx, caller=scene.cloud.caller)
+            return {delivery.url: delivery.state for delivery, _ in found}
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hanging = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        with transaction(scene.pool) as tx:
+            for url in (hanging, receiver.url):
+                alarms.send_test_event(tx, url, caller=scene.cloud.caller, now=utc_now())
+        sender = webhook.Sender(EgressPolicy.from_setting("127.0.0.0/8"), deadline_s=4.0)
+        began = time.monotonic()
+        assert webhook.send_due(scene.pool, LOOPBACK_ONLY, limit=20, sender=sender) == 0
+        assert time.monotonic() - began < 3.5
+        assert states() == {hanging: "pending", receiver.url: "delivered"}
+        while states()[hanging] == "pending" and time.monotonic() - began < 15:
+            time.sleep(0.2)
+    assert states() == {hanging: "failed", receiver.url: "delivered"}
 
 
 def test_a_private_receiver_is_refused_unless_the_operator_allows_its_network(scene: Scene, receiver: Receiver) -> None:
