@@ -112,3 +112,21 @@ def test_connections_that_the_database_ends_are_503s_and_heal_without_a_restart(
     assert set(writers.acknowledged) <= set(writers.stored(pool))
     assert {answer.status_code for answer in writers.refused} <= {503}
     assert all(answer.headers["retry-after"] for answer in writers.refused)
+
+
+def test_an_api_that_is_stopped_ends_its_open_streams_and_itself_at_once(
+    database_url: str, tmp_path: Path, passwords: dict[str, str]
+) -> None:
+    port = spare_port()
+    url = f"http://127.0.0.1:{port}"
+    with running_api(database_url, tmp_path, port=port) as api:
+        headers = {"X-Auth-Token": signed_in(url, passwords["admin"])}
+        with httpx2.stream("GET", f"{url}/v1/stream", headers=headers, trust_env=False, timeout=20) as stream:
+            chunks = stream.iter_bytes()
+            assert b"retry" in next(chunks)
+            started = time.monotonic()
+            api.terminate()
+            for _ in chunks:
+                pass
+        assert api.wait(15) == 0
+        assert time.monotonic() - started < 10
