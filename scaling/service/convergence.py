@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
 from compute import service as compute
 from compute.model import LaunchRequest
 from foundation.database import Transaction
@@ -46,10 +48,31 @@ def converge_groups(tx: Transaction, now: datetime, *, limit: int = GROUPS_MAX) 
     launched = removed = 0
     claimed = store.claim_due(tx, now, limit=min(limit, GROUPS_MAX))
     for group in claimed:
-        step = _converge(tx, group, now)
+        step = _converge_apart(tx, group, now)
         launched += step.launched
         removed += step.removed
     return ConvergenceResult(len(claimed), launched, removed)
+
+
+def _converge_apart(tx: Transaction, group: ScalingGroup, now: datetime) -> ConvergenceResult:
+    """Converge a group in a savepoint, so that one whose step fails is held with its reason and holds up no other."""
+    try:
+        with tx.transaction():
+            return _converge(tx, group, now)
+    except psycopg.OperationalError:
+        raise
+    except (DomainError, psycopg.Error) as error:
+        reason = f"a step failed: {error}"
+        held = _record_failure(tx, group, DecisionKind.LAUNCH_FAILURE, reason=reason[:FAULT_LENGTH_MAX], now=now)
+        store.record_convergence(
+            tx,
+            group.id,
+            failures=held.failures,
+            retry_at=held.retry_at,
+            launched=group.launched_count,
+            look_again_at=held.retry_at or now,
+        )
+        return ConvergenceResult(1, 0, 0)
 
 
 def _converge(tx: Transaction, group: ScalingGroup, now: datetime) -> ConvergenceResult:

@@ -251,6 +251,23 @@ def test_a_launch_that_always_fails_is_held_by_the_circuit_and_said_why(tx: Tran
     assert world.instances() == []
 
 
+def test_a_group_whose_step_fails_in_the_database_is_held_and_holds_up_no_other(tx: Transaction) -> None:
+    world = a_world(tx)
+    broken = service.create_group(tx, a_spec(world.cloud), caller=world.cloud.caller, now=NOW).group.id
+    tx.execute(
+        "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF NEW.group_id = (SELECT max(id::text)::uuid FROM scaling_group) THEN RAISE check_violation; END IF;"
+        " RETURN NEW; END $$"
+    )
+    tx.execute("CREATE TRIGGER planted BEFORE INSERT ON scaling_member FOR EACH ROW EXECUTE FUNCTION planted()")
+    world.converge()
+    assert len(world.view().members) == 2
+    held = service.get_group(tx, broken, caller=world.cloud.caller, now=NOW)
+    assert (held.members, held.group.failures) == ([], 1)
+    (told,) = service.list_activities(tx, broken, caller=world.cloud.caller)
+    assert told.decision is DecisionKind.LAUNCH_FAILURE
+
+
 def test_another_project_s_private_image_is_out_of_a_group_s_reach(tx: Transaction) -> None:
     cloud = a_cloud(tx)
     tx.execute("UPDATE image SET visibility = 'private', project_id = 'another' WHERE id = %s", (cloud.image.id,))
