@@ -19,6 +19,8 @@ from foundation.database import Transaction
 from foundation.ids import new_id
 
 FAULT_TEXT_MAX = 1_000
+LATE_LOOK_S_MAX = 120
+"""A look this much older than the last is one that was overtaken; one that is older still comes from a clock that was set back."""
 CONSOLE_CHARACTERS_MAX = 256 * 1024
 
 
@@ -125,7 +127,7 @@ def record_observation(
     if locked is None:
         raise stale_session(session)
     observed_before_at, stopping_session, seen_at = locked
-    if observed_before_at is not None and observation.observed_at < observed_before_at:
+    if observed_before_at is not None and is_overtaken(observation, observed_before_at):
         raise StaleAgent(f"host {session.host_id} was already seen at {observed_before_at.isoformat()}, which is later")
     guests = {guest.instance_id: guest for guest in observation.instances}
     changed: list[UUID] = []
@@ -145,6 +147,12 @@ def record_observation(
     still_stopping = stopping_session if stopping_session == session.session else None
     hosts.update_observed(tx, session.host_id, at=observation.observed_at, stopping_session=still_stopping)
     return changed
+
+
+def is_overtaken(observation: HostObservation, observed_before_at: datetime) -> bool:
+    """Tell whether a later look has been recorded; after a clock was set back the agent must not be refused until it has caught up."""
+    lateness = observed_before_at - observation.observed_at
+    return timedelta(0) < lateness <= timedelta(seconds=LATE_LOOK_S_MAX)
 
 
 def apply_transition(tx: Transaction, instance: Instance, *, transition: Transition, now: datetime) -> None:

@@ -229,6 +229,16 @@ def test_an_agent_that_was_replaced_or_is_late_is_refused(tx: Transaction) -> No
     assert reread(tx, cloud, instance.id).vm_state == "active"
 
 
+def test_a_host_whose_clock_was_set_back_is_heard_and_its_events_keep_their_order(tx: Transaction) -> None:
+    cloud = a_cloud(tx)
+    instance = running(tx, cloud, at=NOW + timedelta(hours=1))
+    service.stop_instance(tx, caller=cloud.caller, instance_id=instance.id, now=NOW)
+    seen(tx, cloud, a_guest(instance.id, power=PowerState.SHUTOFF, reason=StopReason.STOPPED), at=NOW + SECOND)
+    created, stopped = events_of(tx, instance.id)
+    assert stopped["kind"] == "stop"
+    assert created["observed_at"] <= stopped["observed_at"]
+
+
 def test_failures_put_off_the_next_attempt_and_end_in_error(tx: Transaction) -> None:
     cloud = a_cloud(tx)
     instance = launched(tx, cloud)
