@@ -5,11 +5,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import psycopg
+
 from alarms.evaluation import Missing, Point
 from alarms.model import Alarm, AlarmState, MetricsTarget, ResourcesTarget, ResourceTarget
 from alarms.service.windows import read_points, to_window_query
 from foundation.database import Transaction
-from foundation.errors import NotFound
+from foundation.errors import Invalid, NotFound
 from identity.model import Caller
 from identity.policy import product_caller
 from metering.filters import Filter, equals, parse_json_filter
@@ -56,10 +58,11 @@ def _diagnose_search(
     tx: Transaction, viewer: Caller, resource_type: str, *, metric: str, search: Filter | None
 ) -> Missing:
     try:
-        found = resources.search_resources(
-            tx, viewer, resource_type=resource_type, search=search, listing=Listing(limit=RESOURCES_LOOKED_AT_MAX)
-        )
-    except NotFound:
+        with tx.transaction():
+            found = resources.search_resources(
+                tx, viewer, resource_type=resource_type, search=search, listing=Listing(limit=RESOURCES_LOOKED_AT_MAX)
+            )
+    except (NotFound, Invalid, psycopg.DataError):
         return Missing.RESOURCE
     if not found:
         return Missing.RESOURCE

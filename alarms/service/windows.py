@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
+
 from alarms.evaluation import Point, window_start
 from alarms.model import Alarm, MetricsTarget, ResourcesTarget, ResourceTarget
 from foundation.database import Transaction
@@ -20,7 +22,7 @@ def read_points(tx: Transaction, queries: Sequence[WindowQuery]) -> Mapping[UUID
     try:
         with tx.transaction():
             return {window.query_key: window.points for window in metering.read_windows(tx, queries)}
-    except Invalid:
+    except (Invalid, psycopg.DataError):
         if len(queries) <= 1:
             return {}
     middle = len(queries) // 2
