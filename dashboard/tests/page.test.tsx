@@ -71,7 +71,8 @@ describe("signing in", () => {
     expect((await screen.findByRole("alert")).textContent).toContain("not right");
     await user.clear(screen.getByLabelText("Password"));
     await user.type(screen.getByLabelText("Password"), "secret{Enter}");
-    expect(await screen.findByText("web-1", { selector: "tbody *" })).toBeTruthy();
+    const instances = within(await screen.findByRole("region", { name: "Instances" }));
+    expect(await instances.findByText("web-1")).toBeTruthy();
   });
 
   it("asks for what is missing without asking the API", async () => {

@@ -104,8 +104,9 @@ def test_scaling_shows_every_kind_of_decision_with_its_reason(visit: Visit) -> N
 def test_the_cost_so_far_comes_with_its_lines(visit: Visit) -> None:
     page = visit.sign_in(visit.served.demo)
     cost = card(page, "Cost so far")
-    expect(cost.get_by_role("row").filter(has_text="db-1: n1.nano").first).to_contain_text("¥")
-    expect(cost.get_by_role("row").filter(has_text="outgoing traffic").first).to_contain_text("GiB")
+    expect(cost.get_by_role("row").filter(has_text="Outgoing traffic").first).to_contain_text("GiB")
+    cost.get_by_role("button", name="n1.nano, running").click()
+    expect(cost.get_by_role("row").filter(has_text="db-1")).to_contain_text("¥")
     expect(cost.get_by_role("row").filter(has_text="With tax")).to_contain_text("¥")
 
 

@@ -8,7 +8,7 @@ import type { CpuPercent, Session } from "./types";
 /** Rows asked for at once; a page that has more says so. */
 export const PAGE_LIMIT = 200;
 export const ACTIVITY_LIMIT = 50;
-export const HISTORY_LIMIT = 20;
+export const HISTORY_LIMIT = 10;
 /** While the stream is open this only guards against an event that was lost. */
 const GUARD_INTERVAL_MS = 60_000;
 /** Without the stream we ask this often. */
