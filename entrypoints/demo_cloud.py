@@ -11,8 +11,9 @@ Json: TypeAlias = Any
 REQUEST_TIMEOUT_S = 20.0
 PAGE_ITEMS_MAX = 100
 GRANULARITY_S = 10
-HIGH_PERCENT = 40
-LOW_PERCENT = 15
+HIGH_PERCENT = 15
+LOW_PERCENT = 5
+"""Low enough that a guest which is emulated on a busy machine, and so gets a part of a core only, still tells the story."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,75 +2,41 @@
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import structlog
-from celery import Celery, signals
+from celery import signals
 
 from alarms import service as alarms
 from alarms import webhook
+from compute import service as compute
 from entrypoints import wiring
+from entrypoints.logs import configure_logs
+from entrypoints.queue import TICK_EXPIRES_S, app, settings
 from foundation import outbox
 from foundation.clock import utc_now
 from foundation.database import Pool, open_pool, transaction
 from foundation.errors import Unavailable
-from foundation.settings import Settings
+from identity import service as identity
 from metering import service as metering
 from scaling import service as scaling
 
 log = structlog.get_logger()
 
-VISIBILITY_TIMEOUT_S = 120
-TASK_TIME_LIMIT_S = 100
-TICK_INTERVAL_S = 1.0
-TICK_EXPIRES_S = 5
-"""A tick that waited longer is thrown away: the next one finds the same work."""
 TRANSACTION_TIMEOUT_MS = 90_000
 ROUNDS_MAX = 20
 """How often one task takes more of the same work before it lets the queue turn."""
 EVALUATE_ALARMS_MAX = 10_000
 DELIVERIES_MAX = 20
-OUTBOX_KEPT_DAYS = 7
+OUTBOX_KEPT = timedelta(days=7)
+DELETED_INSTANCES_KEPT = timedelta(days=90)
+"""How long an instance that is gone is still shown to those who ask for deleted ones; metering and bills keep it for good."""
 
 process_signals: Any = signals
 """Celery has no types; what we take from it is named Any where it comes in."""
 
 
-def make_app(settings: Settings) -> Any:
-    """Configure Celery so that a crash redelivers within seconds and nothing runs beyond its lease."""
-    broker = settings.redis_url.get_secret_value()
-    made: Any = Celery("nephoscope", broker=broker)
-    made.conf.update(
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
-        task_ignore_result=True,
-        task_time_limit=TASK_TIME_LIMIT_S,
-        task_soft_time_limit=TASK_TIME_LIMIT_S - 10,
-        task_default_queue=f"nephoscope-{settings.installation or 'default'}",
-        worker_prefetch_multiplier=1,
-        worker_hijack_root_logger=False,
-        worker_soft_shutdown_timeout=10,
-        worker_send_task_events=False,
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
-        broker_transport_options={
-            "visibility_timeout": VISIBILITY_TIMEOUT_S,
-            "unacked_restore_interval": 1,
-            "unacked_restore_throttle": 1,
-            "socket_timeout": 10,
-            "socket_connect_timeout": 5,
-            "health_check_interval": 10,
-        },
-        timezone="UTC",
-        beat_schedule={
-            "tick": {"task": "tick", "schedule": TICK_INTERVAL_S, "options": {"expires": TICK_EXPIRES_S}},
-        },
-    )
-    return made
-
-
-settings = Settings()
-app = make_app(settings)
 pools: dict[int, Pool] = {}
 """The pool of this child; a pool is never carried over a fork."""
 
@@ -83,6 +49,12 @@ def database() -> Pool:
         pool = open_pool(url, size_max=3, application_name="worker", transaction_timeout_ms=TRANSACTION_TIMEOUT_MS)
         pools[os.getpid()] = pool
     return pool
+
+
+@process_signals.setup_logging.connect
+def set_logs_up(**_: Any) -> None:
+    """Write the worker's log as every other process does."""
+    configure_logs()
 
 
 @process_signals.worker_process_init.connect
@@ -176,3 +148,13 @@ def converge_groups() -> None:
     """Bring the scaling groups to their desired size."""
     with transaction(database()) as tx:
         scaling.converge_groups(tx, now=utc_now())
+
+
+@task("housekeeping")
+def housekeeping() -> None:
+    """Forget what nobody can ask for any more: expired tokens, handled events, instances that are long gone."""
+    now = utc_now()
+    with transaction(database()) as tx:
+        identity.forget_expired_tokens(tx, now)
+        outbox.drop_handled(tx, before=now - OUTBOX_KEPT)
+        compute.drop_deleted_instances(tx, before=now - DELETED_INSTANCES_KEPT)

@@ -2,7 +2,7 @@
 
 import sys
 
-from entrypoints.jobs import app
+from entrypoints.queue import app
 
 
 def main() -> None:

@@ -1,0 +1,56 @@
+"""The queue between scheduler and workers: how Celery is set up, and the ticks that say "look what is due"."""
+
+from typing import Any
+
+from celery import Celery
+
+from foundation.settings import Settings
+
+VISIBILITY_TIMEOUT_S = 120
+TASK_TIME_LIMIT_S = 100
+TICK_INTERVAL_S = 1.0
+TICK_EXPIRES_S = 5
+"""A tick that waited longer is thrown away: the next one finds the same work."""
+HOUSEKEEPING_INTERVAL_S = 300.0
+
+
+def make_app(settings: Settings) -> Any:
+    """Configure Celery so that a crash redelivers within seconds and nothing runs beyond its lease."""
+    broker = settings.redis_url.get_secret_value()
+    made: Any = Celery("nephoscope", broker=broker)
+    made.conf.update(
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        task_time_limit=TASK_TIME_LIMIT_S,
+        task_soft_time_limit=TASK_TIME_LIMIT_S - 10,
+        task_default_queue=f"nephoscope-{settings.installation or 'default'}",
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_soft_shutdown_timeout=10,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 5,
+            "health_check_interval": 10,
+        },
+        timezone="UTC",
+        beat_schedule={
+            "tick": {"task": "tick", "schedule": TICK_INTERVAL_S, "options": {"expires": TICK_EXPIRES_S}},
+            "housekeeping": {
+                "task": "housekeeping",
+                "schedule": HOUSEKEEPING_INTERVAL_S,
+                "options": {"expires": HOUSEKEEPING_INTERVAL_S},
+            },
+        },
+    )
+    return made
+
+
+settings = Settings()
+app = make_app(settings)
