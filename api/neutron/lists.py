@@ -14,10 +14,13 @@ TAG_PARAMETERS = frozenset({"tags", "tags-any"})
 NOT_TAG_PARAMETERS = frozenset({"not-tags", "not-tags-any"})
 
 
-def answer_list(request: Request, name: str, *, resources: Sequence[dict[str, Any]], page: Page) -> dict[str, Any]:
+def answer_list(
+    request: Request, name: str, *, resources: Sequence[dict[str, Any]], page: Page, own_project_id: str
+) -> dict[str, Any]:
     """Answer the part of a list that the query asks for, with the link to what follows."""
     query = request.query_params
-    found = sort_resources([resource for resource in resources if matches(resource, query)], query)
+    matching = [resource for resource in resources if matches(resource, query)]
+    found = sort_resources(nearest(matching, query, own_project_id=own_project_id), query)
     if page.marker is not None:
         ids = [resource["id"] for resource in found]
         if page.marker not in ids:
@@ -28,6 +31,17 @@ def answer_list(request: Request, name: str, *, resources: Sequence[dict[str, An
         href = next_url(request, limit=page.limit, marker=found[page.limit - 1]["id"])
         wire[f"{name}_links"] = [{"rel": "next", "href": href}]
     return wire
+
+
+def nearest(resources: list[dict[str, Any]], query: QueryParams, *, own_project_id: str) -> list[dict[str, Any]]:
+    """Let a name that an admin looks up mean its own project's, where that has one.
+
+    Every project has a network, a subnet and a security group of the same name, and clients give up on a name that is two.
+    """
+    if "name" not in query or "project_id" in query or "tenant_id" in query:
+        return resources
+    own = [resource for resource in resources if resource["project_id"] == own_project_id]
+    return own or resources
 
 
 def matches(resource: dict[str, Any], query: QueryParams) -> bool:

@@ -60,7 +60,9 @@ def one(resources: Sequence[dict[str, Any]], id_: str, *, missing: NotFound, req
 @router.get("/networks")
 def list_networks(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
     """List networks."""
-    return answer_list(request, "networks", resources=read_networks(request, tx, caller), page=page)
+    return answer_list(
+        request, "networks", resources=read_networks(request, tx, caller), page=page, own_project_id=caller.project_id
+    )
 
 
 @router.get("/networks/{network}")
@@ -74,7 +76,7 @@ def show_network(network: str, request: Request, tx: RequestTransaction, caller:
 def list_subnets(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
     """List subnets."""
     subnets = [to_wire_subnet(subnet) for subnet in service.list_subnets(tx, caller=caller)]
-    return answer_list(request, "subnets", resources=subnets, page=page)
+    return answer_list(request, "subnets", resources=subnets, page=page, own_project_id=caller.project_id)
 
 
 @router.get("/subnets/{subnet}")
@@ -89,7 +91,7 @@ def show_subnet(subnet: str, request: Request, tx: RequestTransaction, caller: R
 def list_ports(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
     """List ports."""
     ports = [to_wire_port(port, is_admin=policy.is_admin(caller)) for port in service.list_ports(tx, caller=caller)]
-    return answer_list(request, "ports", resources=ports, page=page)
+    return answer_list(request, "ports", resources=ports, page=page, own_project_id=caller.project_id)
 
 
 @router.get("/ports/{port}")
@@ -103,7 +105,13 @@ def show_port(port: str, request: Request, tx: RequestTransaction, caller: Reque
 @router.get("/security-groups")
 def list_groups(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
     """List security groups."""
-    return answer_list(request, "security_groups", resources=read_groups(request, tx, caller), page=page)
+    return answer_list(
+        request,
+        "security_groups",
+        resources=read_groups(request, tx, caller),
+        page=page,
+        own_project_id=caller.project_id,
+    )
 
 
 @router.get("/security-groups/{group}")
@@ -116,7 +124,13 @@ def show_group(group: str, request: Request, tx: RequestTransaction, caller: Req
 @router.get("/security-group-rules")
 def list_rules(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
     """List the rules of security groups."""
-    return answer_list(request, "security_group_rules", resources=read_rules(request, tx, caller), page=page)
+    return answer_list(
+        request,
+        "security_group_rules",
+        resources=read_rules(request, tx, caller),
+        page=page,
+        own_project_id=caller.project_id,
+    )
 
 
 @router.get("/security-group-rules/{rule}")

@@ -83,17 +83,26 @@ def subnet_of_network(network: Network, cidr: IPv4Network) -> Subnet:
 
 
 def list_networks(tx: Transaction, *, caller: Caller, now: datetime) -> Sequence[Network]:
-    """List the networks that the caller may use, its own first; a project's own is made at its first look, if a subnet is free."""
+    """List the networks that the caller may see: its own, the shared ones, and for an admin the other projects' after them.
+
+    A project's own is made at its first look, if a subnet is free.
+    """
     seen = networks.list_networks(tx, project_id=scope_of(caller))
-    if any(network.project_id == caller.project_id and not network.is_shared for network in seen):
-        return sorted(seen, key=lambda network: network.project_id != caller.project_id or network.is_shared)
-    try:
-        with tx.transaction():
-            ensure_project_network(tx, caller.project_id, now=now)
-    except NetworkExhausted:
-        return seen
-    own_first = networks.list_networks(tx, project_id=scope_of(caller))
-    return sorted(own_first, key=lambda network: network.project_id != caller.project_id or network.is_shared)
+    if not any(network.project_id == caller.project_id and not network.is_shared for network in seen):
+        try:
+            with tx.transaction():
+                ensure_project_network(tx, caller.project_id, now=now)
+        except NetworkExhausted:
+            return seen
+        seen = networks.list_networks(tx, project_id=scope_of(caller))
+    return sorted(seen, key=lambda network: distance_of(network, caller))
+
+
+def distance_of(network: Network, caller: Caller) -> int:
+    """Return how near a network is to the caller: its own, a shared one, another project's."""
+    if network.is_shared:
+        return 1
+    return 0 if network.project_id == caller.project_id else 2
 
 
 def scope_of(caller: Caller) -> str | None:

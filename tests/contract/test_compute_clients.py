@@ -354,6 +354,15 @@ def test_another_projects_server_is_a_404_everywhere(cloud: LiveCloud) -> None:
         cloud.admin.compute.wait_for_delete(made, wait=WAIT_S_MAX)
 
 
+def test_a_name_that_every_project_has_means_the_admins_own(cloud: LiveCloud) -> None:
+    networks = list(cloud.admin.network.networks())
+    assert [network.name for network in networks][:2] == ["private", "shared"]
+    assert len(networks) > 2
+    for find in (cloud.admin.network.find_network("private"), cloud.admin.network.find_security_group("default")):
+        assert find is not None
+        assert find.project_id == cloud.admin.current_project_id
+
+
 def test_versions_are_discovered_and_microversions_answered(cloud: LiveCloud) -> None:
     version = requests.get(f"{cloud.api.url}/compute/v2.1/", timeout=10).json()["version"]
     assert (version["min_version"], version["version"]) == ("2.1", "2.96")
