@@ -7,7 +7,7 @@ then goes on in real time for as long as the tests look at it.
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import LiteralString
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from alarms import service as alarms
 from alarms.cpu_percent import cpu_percent_rule
-from alarms.model import Actions, AlarmSpec, ComparisonOperator, Severity
+from alarms.model import Actions, AlarmFilter, AlarmSpec, ComparisonOperator, Severity
 from billing import service as billing
 from collectors.spool import Spool
 from collectors.stop_note import StopNote
@@ -121,12 +121,16 @@ class SmallCloud:
             compute.stop_instance(tx, caller=self.caller, instance_id=old_batch, now=self.now)
         while self.steps < HISTORY_STEPS:
             self.step()
+        self.let_alarms_speak_once()
 
     def go_on(self) -> None:
         """Go on in real time until the cloud is over; runs in a thread of its own."""
+        told_until = self.now
         while not self.is_over.wait(HEART_S):
             with self.lock:
                 self.now = utc_now()
+                self.steps = HISTORY_STEPS + (self.now - told_until) // STEP
+                self.share_demand()
                 self.work()
 
     def step(self) -> None:
@@ -135,6 +139,13 @@ class SmallCloud:
         self.now += STEP
         self.share_demand()
         self.work()
+
+    def let_alarms_speak_once(self) -> None:
+        """From now on a lasting alarm is told once: refusals without end would push the decisions of the story off the page."""
+        with transaction(self.pool) as tx:
+            for alarm in alarms.list_alarms(tx, AlarmFilter(project_id=self.caller.project_id), caller=self.caller):
+                spec = replace(alarm.spec, repeat_actions=False)
+                alarms.update_alarm(tx, alarm.id, spec=spec, caller=self.caller, now=self.now)
 
     def share_demand(self) -> None:
         """Give the web servers their shares of the demand, none quite alike, and the database its own steady load."""
