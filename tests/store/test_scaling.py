@@ -148,7 +148,9 @@ def test_every_decision_is_kept_with_its_reason_also_the_refusals(tx: Transactio
     assert "largest size" in reasons[2]
     assert "in progress" in reasons[3]
     assert len(reasons) == 4
-    events = tx.execute("SELECT count(*) FROM outbox_event WHERE topic = 'scaling.activity'").fetchone()
+    events = tx.execute(
+        "SELECT count(*) FROM outbox_event WHERE topic = 'scaling.activity' AND key = %s", (str(world.group_id),)
+    ).fetchone()
     assert events == (4,)
     assert world.view().group.spec.size_desired == 1
 
@@ -253,10 +255,11 @@ def test_a_launch_that_always_fails_is_held_by_the_circuit_and_said_why(tx: Tran
 
 def test_a_group_whose_step_fails_in_the_database_is_held_and_holds_up_no_other(tx: Transaction) -> None:
     world = a_world(tx)
-    broken = service.create_group(tx, a_spec(world.cloud), caller=world.cloud.caller, now=NOW).group.id
+    spec = replace(a_spec(world.cloud), name="broken")
+    broken = service.create_group(tx, spec, caller=world.cloud.caller, now=NOW).group.id
     tx.execute(
         "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " IF NEW.group_id = (SELECT max(id::text)::uuid FROM scaling_group) THEN RAISE check_violation; END IF;"
+        " IF NEW.group_id = (SELECT id FROM scaling_group WHERE name = 'broken') THEN RAISE check_violation; END IF;"
         " RETURN NEW; END $$"
     )
     tx.execute("CREATE TRIGGER planted BEFORE INSERT ON scaling_member FOR EACH ROW EXECUTE FUNCTION planted()")
