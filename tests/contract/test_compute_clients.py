@@ -48,12 +48,6 @@ class LiveCloud:
     demo: Connection
     admin: Connection
 
-    def demo_cli(self, *arguments: str) -> Any:
-        """Run the command line client as the member and read its JSON."""
-        done = self.api.openstack(*arguments, "-f", "json", cloud="nephoscope-demo")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
     def get(self, path: str, *, headers: dict[str, str] | None = None) -> requests.Response:
         """GET as the member."""
         token = self.demo.auth_token
@@ -207,20 +201,30 @@ def test_a_hundred_in_one_request_and_the_next_one_is_refused(cloud: LiveCloud, 
 
 def test_the_command_line_client_lives_through_a_server(cloud: LiveCloud, nova: Any) -> None:
     name = f"cli-{uuid4().hex[:8]}"
-    image = cloud.demo_cli("image", "list")[0]["Name"]
-    assert NANO in [flavor["Name"] for flavor in cloud.demo_cli("flavor", "list")]
-    assert {network["Name"] for network in cloud.demo_cli("network", "list")} == {"private", "shared"}
-    made = cloud.demo_cli("server", "create", "--image", image, "--flavor", NANO, "--network", "private", name)
+    image = MANIFEST["name"]
+    images, flavors, networks, made = looked_at(
+        cloud,
+        "nephoscope-demo",
+        [
+            "image list",
+            "flavor list",
+            "network list",
+            f"server create --image {image} --flavor {NANO} --network private {name}",
+        ],
+    )
+    assert image in [row["Name"] for row in images]
+    assert NANO in [flavor["Name"] for flavor in flavors]
+    assert {network["Name"] for network in networks} == {"private", "shared"}
     until(lambda: status_of(nova, made["id"]) == "ACTIVE")
-    listed = next(row for row in cloud.demo_cli("server", "list") if row["Name"] == name)
+    rows, shown = looked_at(cloud, "nephoscope-demo", ["server list", f"server show {name}"])
+    listed = next(row for row in rows if row["Name"] == name)
     assert (listed["Status"], listed["Image"], listed["Flavor"]) == ("ACTIVE", image, NANO)
     assert list(listed["Networks"]) == ["private"]
+    assert shown["name"] == name
     for act, status in (("stop", "SHUTOFF"), ("start", "ACTIVE"), ("reboot", "ACTIVE")):
         done = cloud.api.openstack("server", act, name, cloud="nephoscope-demo")
         assert done.returncode == 0, done.stderr
         until(lambda status=status: status_of(nova, made["id"]) == status)
-    shown = cloud.demo_cli("server", "show", name)
-    assert shown["name"] == name
     console = cloud.api.openstack("console", "log", "show", name, cloud="nephoscope-demo")
     assert "Booting" in console.stdout, console.stderr
     gone_now = cloud.api.openstack("server", "delete", "--wait", name, cloud="nephoscope-demo")
