@@ -70,7 +70,9 @@ def make_resources() -> None:
     op.execute("CREATE INDEX resource_project ON resource (project_id, resource_type)")
     op.execute("CREATE INDEX resource_creator ON resource (creator)")
     op.execute("CREATE INDEX resource_of_type ON resource (resource_type)")
-    op.execute("CREATE INDEX resource_attributes ON resource USING gin (attributes jsonb_path_ops)")
+    op.execute(
+        "CREATE INDEX resource_attributes ON resource USING gin (attributes jsonb_path_ops) WITH (fastupdate = off)"
+    )
     op.execute("""
         CREATE TABLE resource_revision (
             revision bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,7 +1,8 @@
 """The SQL that rollers and readers share, so that a bucket is the same to the bit whoever computes it.
 
 TOUCHED wants a relation `marked (metric_key, first_at, last_at)` before it and gives `touched (metric_key, observed_at)`;
-TRACED wants `dirty (metric_key, granularity_us, bucket)` and gives `traced`, each reading with its increase;
+TRACED wants `dirty (metric_key, granularity_us, first_at, end_at)`, whole buckets of one width, and gives `traced`, each
+reading of them with its bucket and its increase;
 STATISTICS are the columns of a rollup over `traced`, every sum in order of time.
 OFFSET 0 keeps the planner from turning an index scan a metric into a hash join over everything: it cannot know how few rows
 bounds that come from columns leave.
@@ -38,17 +39,17 @@ TOUCHED: LiteralString = """
 
 TRACED: LiteralString = """
     reading AS (
-        SELECT d.metric_key, d.granularity_us, d.bucket, m.observed_at, m.boot_epoch, m.value, m.adopted,
+        SELECT d.metric_key, d.granularity_us, m.observed_at, m.boot_epoch, m.value, m.adopted,
+            date_bin(d.granularity_us * INTERVAL '1 microsecond', m.observed_at, TIMESTAMPTZ 'epoch') AS bucket,
             lag(m.value) OVER earlier AS lag_value, lag(m.observed_at) OVER earlier AS lag_at
         FROM dirty d
         CROSS JOIN LATERAL (
             SELECT observed_at, boot_epoch, value, adopted FROM measure
-            WHERE metric_key = d.metric_key AND observed_at >= d.bucket
-                AND observed_at < d.bucket + d.granularity_us * INTERVAL '1 microsecond'
+            WHERE metric_key = d.metric_key AND observed_at >= d.first_at AND observed_at < d.end_at
             OFFSET 0
         ) m
         WINDOW earlier AS (
-            PARTITION BY d.metric_key, d.granularity_us, d.bucket, m.boot_epoch ORDER BY m.observed_at
+            PARTITION BY d.metric_key, d.granularity_us, d.first_at, m.boot_epoch ORDER BY m.observed_at
         )
     ),
     followed AS (

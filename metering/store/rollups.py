@@ -46,11 +46,14 @@ RECOMPUTE: LiteralString = (
     + TOUCHED
     + """,
     dirty AS MATERIALIZED (
-        SELECT DISTINCT t.metric_key, g.granularity_us,
-            date_bin(g.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') AS bucket
-        FROM touched t
-        JOIN metric c ON c.key = t.metric_key AND c.status = 'active'
-        JOIN archive_policy_granularity g ON g.archive_policy_name = c.archive_policy_name
+        SELECT metric_key, granularity_us, first_at, first_at + granularity_us * INTERVAL '1 microsecond' AS end_at
+        FROM (
+            SELECT DISTINCT t.metric_key, g.granularity_us,
+                date_bin(g.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') AS first_at
+            FROM touched t
+            JOIN metric c ON c.key = t.metric_key AND c.status = 'active'
+            JOIN archive_policy_granularity g ON g.archive_policy_name = c.archive_policy_name
+        ) b
     ),
 """
     + TRACED

@@ -169,10 +169,16 @@ FIND_BY_ID: LiteralString = """
     SELECT q.n, c.key, r.id
     FROM unnest(%(n)s::int[], %(projects)s::text[], %(types)s::text[], %(metrics)s::text[], %(ids)s::uuid[],
         %(attributes)s::jsonb[]) AS q (n, project_id, resource_type, metric, id, attributes)
-    JOIN resource r ON r.id = q.id AND r.deleted_at IS NULL AND r.attributes @> q.attributes
-        AND (q.project_id IS NULL OR r.project_id = q.project_id)
-        AND (q.resource_type = 'generic' OR r.resource_type = q.resource_type)
-    JOIN metric c ON c.resource_id = r.id AND c.name = q.metric AND c.status = 'active'
+    CROSS JOIN LATERAL (
+        SELECT id FROM resource
+        WHERE id = q.id AND deleted_at IS NULL AND attributes @> q.attributes
+            AND (q.project_id IS NULL OR project_id = q.project_id)
+            AND (q.resource_type = 'generic' OR resource_type = q.resource_type)
+        OFFSET 0
+    ) r
+    CROSS JOIN LATERAL (
+        SELECT key FROM metric WHERE resource_id = r.id AND name = q.metric AND status = 'active' OFFSET 0
+    ) c
     ORDER BY q.n, r.id
 """
 
@@ -181,15 +187,18 @@ FIND_BY_ATTRIBUTES: LiteralString = """
     FROM unnest(%(n)s::int[], %(projects)s::text[], %(types)s::text[], %(metrics)s::text[], %(ids)s::uuid[],
         %(attributes)s::jsonb[]) AS q (n, project_id, resource_type, metric, id, attributes)
     CROSS JOIN LATERAL (
-        SELECT id, project_id, resource_type FROM resource
+        SELECT id FROM resource
         WHERE deleted_at IS NULL AND attributes @> q.attributes
+            AND (q.project_id IS NULL OR project_id = q.project_id)
+            AND (q.resource_type = 'generic' OR resource_type = q.resource_type)
         OFFSET 0
     ) r
-    JOIN metric c ON c.resource_id = r.id AND c.name = q.metric AND c.status = 'active'
-    WHERE (q.project_id IS NULL OR r.project_id = q.project_id)
-        AND (q.resource_type = 'generic' OR r.resource_type = q.resource_type)
+    CROSS JOIN LATERAL (
+        SELECT key FROM metric WHERE resource_id = r.id AND name = q.metric AND status = 'active' OFFSET 0
+    ) c
     ORDER BY q.n, r.id
 """
+"""Each step hangs on the one before, so that the order of the joins is ours even where the planner has no statistics."""
 
 
 def find_metrics(tx: Transaction, searches: Sequence[MetricSearch]) -> list[FoundMetric]:
@@ -227,8 +236,14 @@ def find_plain(
         "ids": [plain.resource_id for _, _, plain in searches],
         "attributes": [Jsonb(dict(plain.attributes)) for _, _, plain in searches],
     }
-    return [FoundMetric(*row) for row in tx.execute(statement, parameters)]
+    tx.execute(FORCE_INDEXES, ("off",))
+    found = [FoundMetric(*row) for row in tx.execute(statement, parameters)]
+    tx.execute(FORCE_INDEXES, ("on",))
+    return found
 
+
+FORCE_INDEXES: LiteralString = "SELECT set_config('enable_seqscan', %s, true)"
+"""Right after heavy writes the planner has no statistics, and would read every resource once for every search."""
 
 FIND_ONE: LiteralString = """
     SELECT %s::int AS n, c.key, r.id

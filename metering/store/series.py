@@ -36,7 +36,7 @@ class BucketColumns:
 
 ASKED: LiteralString = """
     WITH asked AS MATERIALIZED (
-        SELECT DISTINCT u.metric_key, u.granularity_us, u.start_at, u.stop_at,
+        SELECT u.metric_key, u.granularity_us, u.start_at, u.stop_at,
             %(from_rollups)s AND g.granularity_us IS NOT NULL AS is_kept
         FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[], %(starts)s::timestamptz[],
             %(stops)s::timestamptz[]) AS u (metric_key, granularity_us, start_at, stop_at)
@@ -55,25 +55,19 @@ ASKED: LiteralString = """
 
 DIRTY: LiteralString = """,
     dirty AS MATERIALIZED (
-        SELECT a.metric_key, a.granularity_us,
-            date_bin(a.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') AS bucket
-        FROM asked a JOIN touched t ON t.metric_key = a.metric_key
-        WHERE a.is_kept AND t.observed_at >= a.start_at
-            AND date_bin(a.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') < a.stop_at
-        UNION
-        SELECT a.metric_key, a.granularity_us,
-            date_bin(a.granularity_us * INTERVAL '1 microsecond', m.observed_at, TIMESTAMPTZ 'epoch') AS bucket
-        FROM asked a
-        CROSS JOIN LATERAL (
-            SELECT observed_at FROM measure
-            WHERE metric_key = a.metric_key AND observed_at >= a.start_at
-                AND observed_at < a.stop_at + a.granularity_us * INTERVAL '1 microsecond'
-            OFFSET 0
-        ) m
-        WHERE NOT a.is_kept
-            AND date_bin(a.granularity_us * INTERVAL '1 microsecond', m.observed_at, TIMESTAMPTZ 'epoch') < a.stop_at
+        SELECT metric_key, granularity_us, first_at, first_at + granularity_us * INTERVAL '1 microsecond' AS end_at
+        FROM (
+            SELECT DISTINCT a.metric_key, a.granularity_us,
+                date_bin(a.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') AS first_at
+            FROM asked a JOIN touched t ON t.metric_key = a.metric_key
+            WHERE a.is_kept AND t.observed_at >= a.start_at
+        ) b
+        UNION ALL
+        SELECT metric_key, granularity_us, start_at, stop_at + granularity_us * INTERVAL '1 microsecond'
+        FROM asked WHERE NOT is_kept
     ),
 """
+"""Of what rollups keep, the touched buckets, one by one; of the rest the whole stretch, with the bucket that stop cuts."""
 
 VALUE_OF_METHOD: LiteralString = """
     CASE %(method)s
@@ -118,7 +112,7 @@ READ_BUCKETS: LiteralString = (
         ) r
         WHERE a.is_kept AND NOT EXISTS (
             SELECT FROM dirty d
-            WHERE d.metric_key = r.metric_key AND d.granularity_us = r.granularity_us AND d.bucket = r.bucket)
+            WHERE d.metric_key = r.metric_key AND d.granularity_us = r.granularity_us AND d.first_at = r.bucket)
         UNION ALL
         SELECT metric_key, granularity_us, bucket,
 """
@@ -126,7 +120,7 @@ READ_BUCKETS: LiteralString = (
     + """
         FROM traced GROUP BY metric_key, granularity_us, bucket
     ) s)
-    SELECT DISTINCT w.metric_key, w.granularity_us, w.bucket, w.value
+    SELECT w.metric_key, w.granularity_us, w.bucket, w.value
     FROM answered w JOIN asked a ON a.metric_key = w.metric_key AND a.granularity_us = w.granularity_us
         AND w.bucket >= a.start_at AND w.bucket < a.stop_at
     WHERE w.value IS NOT NULL
@@ -142,8 +136,12 @@ READ_PERCENTILES: LiteralString = (
     + TRACED
     + """
     SELECT metric_key, granularity_us, bucket, percentile_cont(%(fraction)s) WITHIN GROUP (ORDER BY value)
-    FROM (SELECT metric_key, granularity_us, bucket, CASE WHEN %(is_rate)s THEN increase ELSE value END AS value
-        FROM traced) t
+    FROM (
+        SELECT t.metric_key, t.granularity_us, t.bucket,
+            CASE WHEN %(is_rate)s THEN t.increase ELSE t.value END AS value
+        FROM traced t JOIN asked a ON a.metric_key = t.metric_key AND a.granularity_us = t.granularity_us
+            AND t.bucket >= a.start_at AND t.bucket < a.stop_at
+    ) v
     WHERE value IS NOT NULL
     GROUP BY metric_key, granularity_us, bucket
     ORDER BY metric_key, granularity_us, bucket
@@ -179,13 +177,18 @@ def read_percentiles(tx: Transaction, asked: Sequence[SeriesAsked], *, fraction:
 
 
 def asked_columns(asked: Sequence[SeriesAsked]) -> dict[str, Any]:
-    """Return the parameters that name what is asked."""
+    """Return the parameters that name what is asked; stretches of one metric in one width become one that holds them all."""
+    stretches: dict[tuple[int, int], tuple[datetime, datetime]] = {}
+    for one in asked:
+        name = (one.metric_key, one.granularity_us)
+        start, stop = stretches.get(name, (one.start, one.stop))
+        stretches[name] = (min(start, one.start), max(stop, one.stop))
     return {
-        "keys": [a.metric_key for a in asked],
-        "granularities": [a.granularity_us for a in asked],
-        "starts": [a.start for a in asked],
-        "stops": [a.stop for a in asked],
-        "shards": sorted({shard_of(a.metric_key) for a in asked}),
+        "keys": [key for key, _ in stretches],
+        "granularities": [granularity for _, granularity in stretches],
+        "starts": [start for start, _ in stretches.values()],
+        "stops": [stop for _, stop in stretches.values()],
+        "shards": sorted({shard_of(key) for key, _ in stretches}),
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -258,6 +259,30 @@ def test_cpu_percent_of_a_group_by_the_operations_language(live_api: LiveApi, de
     assert len(tree["measures"]) == 2
     with pytest.raises(exceptions.NotFound, match="Metrics not found"):
         demo.aggregates.fetch(operations=operations, resource_type="instance", search="server_group='none'")
+
+
+def test_cpu_percent_is_drawn_for_a_group_and_for_nobody_elses(
+    live_api: LiveApi, admin: Any, demo: Any, pool: Pool
+) -> None:
+    group = a_busy_group(pool, project_of(admin))
+    query = urllib.parse.urlencode({"group_id": group, "start": iso(HOUR), "stop": iso(HOUR + timedelta(minutes=12))})
+
+    def fetch(client: Any, query: str) -> Any:
+        wanted = urllib.request.Request(
+            f"{live_api.url}/v1/series/cpu-percent?{query}", headers={"X-Auth-Token": client.api.get_token()}
+        )
+        with urllib.request.urlopen(wanted) as answer:
+            return json.load(answer)
+
+    found = fetch(admin, query)
+    assert (found["unit"], found["granularity_s"], len(found["series"])) == ("%", 60, 2)
+    assert sorted(one["points"][1][1] for one in found["series"]) == [40, 80]
+    assert [one["points"][11][1] for one in found["series"]] == [None, None]
+    assert [value for _, value in found["aggregate"]] == [60] * 9
+    assert fetch(demo, query)["series"] == []
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        fetch(demo, "granularity=60")
+    assert raised.value.code in (400, 422)
 
 
 def test_another_projects_things_do_not_exist_and_the_meters_cannot_be_forged(

@@ -93,6 +93,24 @@ def test_a_reset_never_makes_a_window_negative(tx: Transaction) -> None:
     assert window.points == ((at(0), 900), (at(10), 50), (at(20), 30))
 
 
+def test_windows_of_one_metric_that_overlap_count_each_reading_once(tx: Transaction) -> None:
+    project = a_project()
+    guests = two_busy_guests(tx, project, "g1")
+    search = equals("id", str(guests[0]))
+    for method in ("count", "median"):
+        one, other = read_windows(
+            tx,
+            [
+                a_query(project, search=search, aggregation_method=method, start=at(0), stop=at(40)),
+                a_query(project, search=search, aggregation_method=method, start=at(20), stop=at(60)),
+            ],
+        )
+        assert [instant for instant, _ in one.points] == [at(0), at(10), at(20), at(30)]
+        assert [instant for instant, _ in other.points] == [at(20), at(30), at(40), at(50)]
+        assert one.points[2:] == other.points[:2]
+        assert method != "count" or {value for _, value in one.points} == {1}
+
+
 def test_wrong_operations_are_invalid(tx: Transaction) -> None:
     with pytest.raises(Invalid, match="brackets"):
         read_windows(tx, [a_query("p", operations="(aggregate mean (metric cpu mean)")])
@@ -155,5 +173,9 @@ def test_the_plan_reads_measures_by_their_key_however_many_there_are(tx: Transac
     parameters = {**asked_columns(asked), "from_rollups": False, "method": "mean"}
     query = READ_BUCKETS.removeprefix("COPY (").rsplit(") TO STDOUT", 1)[0]
     plan = "\n".join(row[0] for row in tx.execute("EXPLAIN " + query, parameters))
+    chunk = tx.execute(
+        "SELECT relname FROM measure m JOIN pg_class p ON p.oid = m.tableoid WHERE metric_key = 1000000"
+    ).fetchone()
+    assert chunk is not None
     assert "Index" in plan
-    assert "Seq Scan on _hyper" not in plan, plan
+    assert f"Seq Scan on {chunk[0]}" not in plan, plan
