@@ -80,8 +80,8 @@ def load_manifest(var: Path) -> GuestImage:
 
 
 def recipe_digest() -> str:
-    """Changes when the image is to be made anew: with RECIPE, or with the scripts that the guest runs."""
-    digest = hashlib.sha256(RECIPE.encode())
+    """Changes when the image is to be made anew: with RECIPE, with how the kernel is started, or with the scripts that the guest runs."""
+    digest = hashlib.sha256(f"{RECIPE} {KERNEL_COMMAND_LINE}".encode())
     for path in sorted(RECIPE_FILES.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
