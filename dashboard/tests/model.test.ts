@@ -58,13 +58,6 @@ describe("alarms", () => {
   });
 });
 
-describe("reasons", () => {
-  it("keep two digits of a long fraction and everything else", () => {
-    expect(model.readable("most recent: 94.51357712499998")).toBe("most recent: 94.51");
-    expect(model.readable("at 04:21:01 UTC, 2 of 3.5")).toBe("at 04:21:01 UTC, 2 of 3.5");
-  });
-});
-
 describe("instances", () => {
   it("are found by name, status, address or flavor", () => {
     const found = (text: string) => instances.filter((one) => model.matches(one, text)).map(({ name }) => name);

@@ -172,3 +172,11 @@ def test_the_keyboard_reaches_everything_in_order(visit: Visit) -> None:
     expect(card(page, "CPU").get_by_label("Instances shown")).to_be_focused()
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
+
+
+@pytest.mark.parametrize("visit", [{"locale": "ja-JP"}], indirect=True)
+def test_a_japanese_reader_reads_the_reasons_in_japanese(visit: Visit) -> None:
+    page = visit.sign_in(visit.served.demo)
+    expect(card(page, "アラーム").get_by_text(re.compile("しきい値の範囲外のため")).first).to_be_visible()
+    expect(card(page, "スケーリング").get_by_text(re.compile(r"により \d 台から \d 台へ")).first).to_be_visible()
+    expect(page.locator("p[lang=en]")).to_have_count(0)

@@ -42,9 +42,11 @@ function lonePoints(u: uPlot, seriesIndex: number): number[] | null {
 
 function seriesOptions(element: HTMLElement, frame: ChartFrame, hidden: ReadonlySet<string>): uPlot.Series[] {
   const ids = frame.lines.map((line) => line.id);
+  const colours = new Map<string, string>();
   const lines = frame.lines.map((line): uPlot.Series => {
     const style = lineStyle(line.id, ids);
-    const colour = resolveColour(element, style.colour);
+    const colour = colours.get(style.colour) ?? resolveColour(element, style.colour);
+    colours.set(style.colour, colour);
     return {
       show: !hidden.has(line.id),
       stroke: colour,

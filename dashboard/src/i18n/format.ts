@@ -7,11 +7,32 @@ const FRACTION_DIGITS_MAX = 20;
 /** An amount that is still running shows at least this many significant digits, so that the first yen is seen to grow. */
 const AMOUNT_DIGITS = 3;
 
+type Made = Intl.NumberFormat | Intl.DateTimeFormat | Intl.RelativeTimeFormat;
+const made = new Map<string, Made>();
+
+/** Making an Intl formatter costs more than using it a hundred times; there are few different ones. */
+function once<Formatter extends Made>(kind: string, locale: string, options: object, make: () => Formatter): Formatter {
+  const key = `${kind} ${locale} ${JSON.stringify(options)}`;
+  let formatter = made.get(key) as Formatter | undefined;
+  if (formatter === undefined) {
+    formatter = make();
+    made.set(key, formatter);
+  }
+  return formatter;
+}
+
+const numberFormat = (locale: string, options: Intl.NumberFormatOptions) =>
+  once("number", locale, options, () => new Intl.NumberFormat(locale, options));
+const dateFormat = (locale: string, options: Intl.DateTimeFormatOptions) =>
+  once("date", locale, options, () => new Intl.DateTimeFormat(locale, options));
+const relativeFormat = (locale: string, options: Intl.RelativeTimeFormatOptions) =>
+  once("relative", locale, options, () => new Intl.RelativeTimeFormat(locale, options));
+
 /** Intl takes decimal text as it is (Intl.NumberFormat v3), every digit of it; the type wants to be told. */
 const exact = (text: string): Intl.StringNumericLiteral => text as Intl.StringNumericLiteral;
 
 function currencyDigits(currency: string): number {
-  return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits ?? 2;
+  return numberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits ?? 2;
 }
 
 interface Digits {
@@ -22,7 +43,7 @@ interface Digits {
 function money(text: string, currency: string, locale: string, digits: Digits): string {
   const options = { style: "currency", currency, currencyDisplay: "narrowSymbol", ...digits } as const;
   // Japanese data writes a full-width yen sign, which breaks the line's rhythm beside half-width digits.
-  return new Intl.NumberFormat(locale, options).format(exact(text)).replace("￥", "¥");
+  return numberFormat(locale, options).format(exact(text)).replace("￥", "¥");
 }
 
 /** An amount for reading: the currency's own digits, more only while it is small. */
@@ -63,17 +84,17 @@ export function formatQuantity(text: string, locale: string): string {
   const value = parseDecimal(text);
   if (!value) return text;
   const digits = value.whole === "0" ? Math.max(3, fractionDigitsFor(value, 3)) : 3;
-  return new Intl.NumberFormat(locale, { maximumFractionDigits: Math.min(FRACTION_DIGITS_MAX, digits) }).format(
+  return numberFormat(locale, { maximumFractionDigits: Math.min(FRACTION_DIGITS_MAX, digits) }).format(
     exact(decimalText(value)),
   );
 }
 
 export function formatNumber(value: number, locale: string, fractionDigits = 0): string {
-  return new Intl.NumberFormat(locale, { maximumFractionDigits: fractionDigits }).format(value);
+  return numberFormat(locale, { maximumFractionDigits: fractionDigits }).format(value);
 }
 
 export function formatPercent(value: number, locale: string, fractionDigits = 0): string {
-  return new Intl.NumberFormat(locale, {
+  return numberFormat(locale, {
     style: "percent",
     minimumFractionDigits: fractionDigits,
     maximumFractionDigits: fractionDigits,
@@ -86,7 +107,7 @@ export function formatMemory(mib: number, locale: string): string {
 }
 
 export function formatTime(at: Date, locale: string, withSeconds = false): string {
-  return new Intl.DateTimeFormat(locale, {
+  return dateFormat(locale, {
     hour: "2-digit",
     minute: "2-digit",
     ...(withSeconds ? { second: "2-digit" } : {}),
@@ -95,20 +116,20 @@ export function formatTime(at: Date, locale: string, withSeconds = false): strin
 }
 
 export function formatDate(at: Date, locale: string): string {
-  return new Intl.DateTimeFormat(locale, { year: "numeric", month: "long", day: "numeric" }).format(at);
+  return dateFormat(locale, { year: "numeric", month: "long", day: "numeric" }).format(at);
 }
 
 export function formatDateTime(at: Date, locale: string): string {
-  return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "long", hourCycle: "h23" }).format(at);
+  return dateFormat(locale, { dateStyle: "medium", timeStyle: "long", hourCycle: "h23" }).format(at);
 }
 
 /** The days of a half-open period in the zone in which its days begin; a whole month is called by its name. */
 export function formatPeriod(start: Date, end: Date, locale: string, timeZone: string): string {
-  const dayOfMonth = new Intl.DateTimeFormat("en", { day: "numeric", timeZone });
+  const dayOfMonth = dateFormat("en", { day: "numeric", timeZone });
   const isMonth =
     [start, end].every((at) => dayOfMonth.format(at) === "1") && end.getTime() - start.getTime() < MONTH_MS_MAX;
-  if (isMonth) return new Intl.DateTimeFormat(locale, { year: "numeric", month: "long", timeZone }).format(start);
-  const day = new Intl.DateTimeFormat(locale, { year: "numeric", month: "short", day: "numeric", timeZone });
+  if (isMonth) return dateFormat(locale, { year: "numeric", month: "long", timeZone }).format(start);
+  const day = dateFormat(locale, { year: "numeric", month: "short", day: "numeric", timeZone });
   return day.formatRange(start, new Date(end.getTime() - 1));
 }
 
@@ -123,7 +144,7 @@ const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
 export function formatAgo(at: Date, now: Date, locale: string): string {
   const elapsedS = Math.max(0, Math.round((now.getTime() - at.getTime()) / 1000));
   const [unit, size] = UNITS.find(([, seconds]) => elapsedS >= seconds) ?? (["second", 1] as const);
-  const formatter = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
+  const formatter = relativeFormat(locale, { numeric: "auto", style: "short" });
   return formatter.format(-Math.floor(elapsedS / size), unit);
 }
 
@@ -131,7 +152,7 @@ export function formatAgo(at: Date, now: Date, locale: string): string {
 export function formatDuration(seconds: number, locale: string): string {
   const [unit, size] =
     UNITS.find(([, length]) => seconds >= length && seconds % length === 0) ?? (["second", 1] as const);
-  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(
+  return numberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(
     seconds / size,
   );
 }

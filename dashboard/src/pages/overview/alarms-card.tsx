@@ -6,12 +6,13 @@ import { alarmHistoryQuery, alarmsQuery, instancesQuery } from "../../api/querie
 import type { Alarm } from "../../api/types";
 import { Card } from "../../components/card";
 import { EmptyState, QueryView, Skeleton } from "../../components/feedback";
+import { ReasonText } from "../../components/reason";
 import { StateMark } from "../../components/state";
 import { Ago } from "../../components/time";
 import { en } from "../../i18n/en";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
-import { alarmLook, byUrgency, isPercent, readable, terminalCommand } from "./model";
+import { alarmLook, byUrgency, isPercent, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
 /** 80 % of one vCPU for a minute, in the nanoseconds that the cpu meter counts. */
@@ -71,9 +72,7 @@ function History({ alarmId }: { alarmId: string }) {
                 <span className={styles.sub}>
                   <Ago at={transition.at} />
                 </span>
-                <span className={styles.reason} lang="en">
-                  {readable(transition.reason)}
-                </span>
+                <ReasonText className={styles.reason} reason={transition.reason} />
               </li>
             ))}
           </ol>
@@ -96,11 +95,7 @@ function AlarmItem({ alarm }: { alarm: Alarm }) {
         </span>
       </div>
       <Rule alarm={alarm} />
-      {alarm.state_reason !== "" && (
-        <p className={styles.reason} lang="en">
-          {readable(alarm.state_reason)}
-        </p>
-      )}
+      {alarm.state_reason !== "" && <ReasonText className={styles.reason} reason={alarm.state_reason} />}
       <details className={styles.details} onToggle={(event) => setOpen(event.currentTarget.open)}>
         <summary aria-label={`${t("alarms.history")}: ${alarm.name}`}>{t("alarms.history")}</summary>
         {isOpen && <History alarmId={alarm.id} />}

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Alarm, ScalingActivity } from "../../api/types";
+import { reasonIn } from "../../i18n/reasons";
 import { directionOf } from "./model";
 
 interface AnnouncerProps {
@@ -10,7 +11,7 @@ interface AnnouncerProps {
 }
 
 export function Announcer({ alarms, activities }: AnnouncerProps) {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
   const [text, setText] = useState("");
   const states = useRef<ReadonlyMap<string, string>>(undefined);
   const newest = useRef<string | undefined>(undefined);
@@ -28,8 +29,14 @@ export function Announcer({ alarms, activities }: AnnouncerProps) {
     if (latest === undefined) return;
     const isNew = newest.current !== undefined && newest.current !== latest.id;
     newest.current = latest.id;
-    if (isNew) setText(t("scaling.announce", { decision: t(`scaling.${directionOf(latest)}`), reason: latest.reason }));
-  }, [activities, t]);
+    if (isNew)
+      setText(
+        t("scaling.announce", {
+          decision: t(`scaling.${directionOf(latest)}`),
+          reason: reasonIn(i18n.language, latest.reason).text,
+        }),
+      );
+  }, [activities, t, i18n.language]);
 
   return (
     <div className="visually-hidden" role="status" aria-live="polite">

@@ -1,6 +1,6 @@
 /** The project's instances: what they are, how they are, and how busy. */
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { memo, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { instancesQuery } from "../../api/queries";
 import type { Instance, ScalingGroup } from "../../api/types";
@@ -19,6 +19,7 @@ const CREATE =
   'openstack server create --image "$(openstack image list -f value -c ID | head -n 1)" --flavor n1.nano --wait web-1';
 /** A filter is offered from this many instances on. */
 const FILTER_FROM = 5;
+const NONE: never[] = [];
 
 function StatusMark({ status }: { status: string }) {
   const { t } = useTranslation();
@@ -69,7 +70,8 @@ interface RowProps {
   groupName: string | undefined;
 }
 
-function Row({ instance, cpu, groupName }: RowProps) {
+/** A row is drawn anew only when its own instance changes: there may be hundreds. */
+const Row = memo(function Row({ instance, cpu, groupName }: RowProps) {
   const { t } = useTranslation();
   const format = useFormat();
   const { flavor, addresses } = instance;
@@ -103,7 +105,7 @@ function Row({ instance, cpu, groupName }: RowProps) {
       </td>
     </tr>
   );
-}
+});
 
 interface HeadProps {
   label: string;
@@ -131,6 +133,10 @@ function SortHead({ label, sortKey, sort, onSort }: HeadProps) {
   );
 }
 
+/** What the reader can tell apart, so that a row stays as it is while its load hardly moves. */
+const shownPercent = (percent: number | undefined): number | undefined =>
+  percent === undefined ? undefined : Math.round(percent);
+
 interface TableProps {
   instances: readonly Instance[];
   cpu: ReadonlyMap<string, number>;
@@ -141,6 +147,7 @@ function InstanceTable({ instances, cpu, groups }: TableProps) {
   const { t } = useTranslation();
   const [sort, setSort] = useState<Sort>({ key: "name", isDescending: false });
   const groupNames = new Map(groups.map(({ id, name }) => [id, name]));
+  const rows = useMemo(() => sorted(instances, sort, cpu), [instances, sort, cpu]);
   const head = (sortKey: SortKey, label: string) => (
     <SortHead label={label} sortKey={sortKey} sort={sort} onSort={setSort} />
   );
@@ -157,11 +164,11 @@ function InstanceTable({ instances, cpu, groups }: TableProps) {
         </tr>
       </thead>
       <tbody>
-        {sorted(instances, sort, cpu).map((instance) => (
+        {rows.map((instance) => (
           <Row
             key={instance.id}
             instance={instance}
-            cpu={cpu.get(instance.id)}
+            cpu={shownPercent(cpu.get(instance.id))}
             groupName={groupNames.get(instance.scaling_group_id ?? "")}
           />
         ))}
@@ -197,8 +204,8 @@ export function InstancesCard({ cpu, groups, projectName }: InstancesCardProps) 
   const { t } = useTranslation();
   const [text, setText] = useState("");
   const query = useQuery(instancesQuery(useIsLive()));
-  const all = query.data?.items ?? [];
-  const shown = all.filter((instance) => matches(instance, text));
+  const all = query.data?.items ?? NONE;
+  const shown = useMemo(() => all.filter((instance) => matches(instance, text)), [all, text]);
   const note =
     shown.length < all.length
       ? t("instances.shown", { shown: shown.length, count: all.length })

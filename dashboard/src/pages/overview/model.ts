@@ -99,11 +99,6 @@ export function thresholdsOf(alarms: readonly Alarm[], subject: Subject | undefi
   return lines.sort((a, b) => a.side.localeCompare(b.side) || b.value - a.value);
 }
 
-const LONG_FRACTION = /(\d+\.\d{2})\d+/g;
-
-/** A reason with numbers as people say them: what an evaluation writes has all the digits of a float. */
-export const readable = (reason: string): string => reason.replace(LONG_FRACTION, "$1");
-
 /** The newest CPU reading of each instance, by its id. */
 export function cpuByInstance(answer: CpuPercent | undefined): ReadonlyMap<string, number> {
   const values = new Map<string, number>();

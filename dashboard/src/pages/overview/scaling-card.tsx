@@ -7,11 +7,12 @@ import { Card } from "../../components/card";
 import { Select } from "../../components/controls";
 import { EmptyState, QueryView, Skeleton } from "../../components/feedback";
 import { Icon } from "../../components/icon";
+import { ReasonText } from "../../components/reason";
 import { Ago } from "../../components/time";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
 import { useNow } from "../../live/use-now";
-import { curlCommand, DIRECTION_LOOK, directionOf, foldRefusals, readable, type Told, terminalCommand } from "./model";
+import { curlCommand, DIRECTION_LOOK, directionOf, foldRefusals, type Told, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
 /** One square an instance, up to this many; a bigger group is told in numbers alone. */
@@ -70,9 +71,7 @@ function ActivityItem({ activity, count }: Told) {
             <Ago at={activity.at} />
           </span>
         </div>
-        <p className={styles.reason} lang="en">
-          {readable(activity.reason)}
-        </p>
+        <ReasonText className={styles.reason} reason={activity.reason} />
       </div>
     </li>
   );

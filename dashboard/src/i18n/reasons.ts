@@ -1,0 +1,59 @@
+/**
+ * The reasons that the API gives, as the reader reads them. The API writes English sentences of a few fixed forms; those we know are
+ * said in the reader's language, any other stays as it is and is marked as English. Pure.
+ */
+
+export interface Reason {
+  text: string;
+  language: string;
+}
+
+const LONG_FRACTION = /(\d+\.\d{2})\d+/g;
+const STATES: Record<string, string> = { ok: "正常", alarm: "アラーム", "insufficient data": "データ不足" };
+
+type Form = readonly [RegExp, (...parts: string[]) => string];
+
+const JAPANESE: readonly Form[] = [
+  [
+    /^(Transition to|Remaining as) (ok|alarm|insufficient data) due to (\d+) samples (inside|outside) threshold, most recent: (.+)$/,
+    (verb = "", state = "", count = "", side = "", newest = "") =>
+      `直近 ${count} 回の測定値がしきい値の範囲${side === "inside" ? "内" : "外"}のため「${STATES[state] ?? state}」${verb === "Remaining as" ? "を継続" : "に変化"}（最新 ${newest}）`,
+  ],
+  [
+    /^(.+): (\S.*) changes the size from (\d+) to (\d+)(?:, bounded from (-?\d+))?$/,
+    (policy = "", change = "", before = "", after = "", wished = "") =>
+      `${policy}：${change} により ${before} 台から ${after} 台へ${wished === "" ? "" : `（上下限により ${wished} 台から調整）`}`,
+  ],
+  [/^the group cools down until (.+)$/, (time = "") => `グループは ${time} までクールダウン中です`],
+  [/^the policy cools down until (.+)$/, (time = "") => `ポリシーは ${time} までクールダウン中です`],
+  [/^the group has its largest size already: (\d+)$/, (size = "") => `グループはすでに最大の ${size} 台です`],
+  [/^the group has its smallest size already: (\d+)$/, (size = "") => `グループはすでに最小の ${size} 台です`],
+  [
+    /^the policy asks for the size that the group has: (\d+)$/,
+    (size = "") => `ポリシーの求める ${size} 台にすでになっています`,
+  ],
+  [
+    /^scaling is in progress: (\d+) members are starting and (\d+) leaving$/,
+    (starting = "", leaving = "") => `スケーリングの途中です（起動中 ${starting} 台、終了中 ${leaving} 台）`,
+  ],
+  [
+    /^scaling is in progress: the group has (\d+) of (\d+) members$/,
+    (present = "", wanted = "") => `スケーリングの途中です（${wanted} 台のうち ${present} 台）`,
+  ],
+  [
+    /^the host of (\d+) of (\d+) members does not answer; nothing is scaled on what is not known$/,
+    (unknown = "", members = "") =>
+      `${members} 台のうち ${unknown} 台のホストが応答しません。状態が不明な間はスケーリングしません`,
+  ],
+];
+
+/** A reason in the reader's language where its form is known, with numbers as people say them. */
+export function reasonIn(language: string, given: string): Reason {
+  const reason = given.replace(LONG_FRACTION, "$1");
+  if (language !== "ja") return { text: reason, language: "en" };
+  for (const [form, say] of JAPANESE) {
+    const match = form.exec(reason);
+    if (match) return { text: say(...match.slice(1)), language };
+  }
+  return { text: reason, language: "en" };
+}
