@@ -47,9 +47,10 @@ def descendants(root: int) -> set[int]:
 
 def name_process(command: str) -> str:
     """Name the part of the product that a command line belongs to."""
-    known = ("postgres", "redis-server", "granian", "entrypoints.http", "worker", "schedule", "beat", "agent", "up")
+    known = ("postgres", "redis-server", "entrypoints.http", "celery", "schedule", "agent", "entrypoints.demo", "up")
     first = next((part for part in known if part in command), command.split(" ")[0])
-    return {"entrypoints.http": "api", "granian": "api", "beat": "scheduler", "schedule": "scheduler"}.get(first, first)
+    parts = {"entrypoints.http": "api", "celery": "worker", "schedule": "scheduler", "entrypoints.demo": "demo"}
+    return parts.get(first, first)
 
 
 def read_usage(pid: int) -> Usage | None:

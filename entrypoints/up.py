@@ -21,6 +21,8 @@ from provision.installation import ROOT, Installation, this_installation
 
 DEMO_POLL_INTERVAL_S = 5
 WORKER_CONCURRENCY = 2
+MALLOC_ARENAS = "1"
+"""One arena of memory a process: our threads wait more than they allocate, and each further arena keeps what it once took."""
 READY_TIMEOUT_S = 90.0
 READY_ANSWER_TIMEOUT_S = 2.0
 STATUS_LINE_BYTES_MAX = 200
@@ -231,6 +233,7 @@ def environment_of(installation: Installation, *, listen: str) -> dict[str, str]
         "NEPHO_LISTEN": listen,
         "PYTHONPATH": str(ROOT),
         "PATH": path,
+        "MALLOC_ARENA_MAX": MALLOC_ARENAS,
     }
     environment = {**os.environ, **settings}
     if environment.get("DEMO") != "0":
