@@ -135,7 +135,7 @@ def test_a_guest_that_is_killed_from_outside_is_noticed_and_says_why(guest_stack
     guest_stack.openstack("server", "delete", "--wait", server_id)
 
 
-@pytest.mark.parametrize("moment_s", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("moment_s", [0.1, 1.0])
 def test_an_agent_that_is_killed_while_it_makes_and_deletes_guests_leaves_no_orphan(
     guest_stack: Stack, moment_s: float
 ) -> None:
