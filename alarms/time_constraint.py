@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 
 from alarms.model import TimeConstraint
 from foundation.errors import Invalid
 
 DURATION_S_MAX = 31 * 86_400
+A_MOMENT = datetime(2001, 1, 1, tzinfo=UTC)
+"""Any instant will do to see whether a cron line ever fires: croniter looks back fifty years."""
 
 
 def check_constraint(constraint: TimeConstraint) -> TimeConstraint:
@@ -22,6 +24,8 @@ def check_constraint(constraint: TimeConstraint) -> TimeConstraint:
         ZoneInfo(constraint.timezone or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise Invalid(f"{constraint.timezone!r} is not a time zone", field="time_constraints") from error
+    if _find_last_start(constraint, A_MOMENT) is None:
+        raise Invalid(f"{constraint.start!r} names a day that no year has", field="time_constraints")
     return constraint
 
 
@@ -31,6 +35,15 @@ def is_within(constraints: Sequence[TimeConstraint], now: datetime) -> bool:
 
 
 def _holds(constraint: TimeConstraint, now: datetime) -> bool:
+    last_start = _find_last_start(constraint, now)
+    return last_start is not None and now < last_start + timedelta(seconds=constraint.duration_s)
+
+
+def _find_last_start(constraint: TimeConstraint, now: datetime) -> datetime | None:
+    """Return when the cron line fired last, None for one that never does (31 February): one alarm's line stops no other alarm."""
     local = now.astimezone(ZoneInfo(constraint.timezone or "UTC"))
-    last_start: datetime = croniter(constraint.start, local + timedelta(microseconds=1)).get_prev(datetime)
-    return now.astimezone(UTC) < last_start.astimezone(UTC) + timedelta(seconds=constraint.duration_s)
+    try:
+        last_start: datetime = croniter(constraint.start, local + timedelta(microseconds=1)).get_prev(datetime)
+    except CroniterBadDateError:
+        return None
+    return last_start.astimezone(UTC)

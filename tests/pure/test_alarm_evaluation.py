@@ -245,3 +245,12 @@ def test_a_time_constraint_holds_from_its_start_for_its_duration_in_its_zone() -
 def test_a_time_constraint_that_cannot_be_is_refused(constraint: TimeConstraint) -> None:
     with pytest.raises(Invalid):
         check_constraint(constraint)
+
+
+def test_a_cron_line_that_never_fires_is_refused_and_holds_at_no_instant() -> None:
+    never = TimeConstraint("never", "0 0 31 2 *", 3600)
+    with pytest.raises(Invalid, match="no year has"):
+        check_constraint(never)
+    assert not is_within([never], NOW)
+    leap_day = TimeConstraint("leap day", "0 0 29 2 *", 86_400)
+    assert is_within([check_constraint(leap_day)], datetime(2024, 2, 29, 23, tzinfo=UTC))
