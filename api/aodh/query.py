@@ -1,7 +1,6 @@
 """Aodh's complex queries over what is listed: a JSON tree of comparisons becomes a test of one row (pure)."""
 
 import operator
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
@@ -13,6 +12,7 @@ Test: TypeAlias = Callable[[Row], bool]
 DEPTH_MAX = 10
 TERMS_MAX = 100
 PATTERN_LENGTH_MAX = 255
+PATTERN_PARTS_MAX = 4
 
 COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -85,16 +85,30 @@ def _compares(compare: Callable[[Any, Any], bool], left: Any, right: Any) -> boo
 
 
 def _like(value: Any) -> Callable[[str], bool]:
-    """Match by a plain pattern: only ^, $ and .* mean something, so that no pattern can take long."""
+    """Match by a plain pattern: only ^, $ and .* mean something, and each part is looked for once, so that no pattern takes long."""
     if not isinstance(value, str) or len(value) > PATTERN_LENGTH_MAX:
         raise Invalid(f"'=~' takes a pattern of at most {PATTERN_LENGTH_MAX} characters", field="filter")
-    start = "^" if value.startswith("^") else ""
-    end = "$" if value.endswith("$") else ""
     parts = value.removeprefix("^").removesuffix("$").split(".*")
-    if len(parts) > 4:
-        raise Invalid("a pattern has at most three '.*'", field="filter")
-    pattern = re.compile(start + ".*".join(re.escape(part) for part in parts) + end, re.DOTALL)
-    return lambda text: pattern.search(text) is not None
+    if len(parts) > PATTERN_PARTS_MAX:
+        raise Invalid(f"a pattern has at most {PATTERN_PARTS_MAX - 1} '.*'", field="filter")
+    at_start = parts[0] if value.startswith("^") else ""
+    at_end = parts[-1] if value.endswith("$") else ""
+    is_whole = len(parts) == 1 and value.startswith("^") and value.endswith("$")
+    between = parts[1 if value.startswith("^") else 0 : -1 if value.endswith("$") else None]
+    return lambda text: text == parts[0] if is_whole else _has_parts(text, at_start, between, at_end)
+
+
+def _has_parts(text: str, at_start: str, between: Sequence[str], at_end: str) -> bool:
+    """Tell whether a text begins and ends so and has the parts in between in their order: the leftmost place of each is the best."""
+    position, end = len(at_start), len(text) - len(at_end)
+    if end < position or not text.startswith(at_start) or not text.endswith(at_end):
+        return False
+    for part in between:
+        found = text.find(part, position, end)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return True
 
 
 def sort_rows(rows: list[dict[str, Any]], orderby: Any, *, fields: frozenset[str]) -> list[dict[str, Any]]:
