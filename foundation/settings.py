@@ -18,9 +18,12 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         default=SecretStr(""), description="PostgreSQL with TimescaleDB; empty: the embedded one"
     )
-    redis_url: SecretStr = Field(default=SecretStr(""), description="Redis or AMQP broker; empty: the embedded Redis")
+    redis_url: SecretStr = Field(
+        default=SecretStr(""), description="the Redis that carries the queue; empty: the embedded one"
+    )
     hypervisors: str = Field(
-        default="qemu:///system", description="libvirt URIs, separated by commas; simulated:N for tests"
+        default="qemu:///system",
+        description="libvirt URI of the host that this agent owns; simulated:N for tests and trials",
     )
     installation: str = Field(
         default="", pattern=r"^[a-z0-9]{0,12}$", description="marks what is ours on a shared machine; empty: from var/"
