@@ -38,5 +38,5 @@ def test_what_a_regular_expression_would_mean_otherwise_is_plain_text() -> None:
 
 
 def test_a_pattern_with_too_many_parts_is_refused() -> None:
-    with pytest.raises(Invalid, match="at most three|at most 3"):
+    with pytest.raises(Invalid, match="at most 3"):
         matches("a.*b.*c.*d.*e", "abcde")
