@@ -63,6 +63,16 @@ class PeriodNotOver(Conflict):
         super().__init__(f"the period ends at {end}; it can be finalized from then on")
 
 
+class UsageOnItsWay(Conflict):
+    """What is made final must hold all that is known: an event that metering has not heard yet would be lost to it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "facts of this project's instances are still on their way to metering; try again in a few seconds, "
+            "and if it stays so, look at what the relay says in the workers' log"
+        )
+
+
 class InvoiceTooLarge(Invalid):
     """More lines than an invoice may have."""
 

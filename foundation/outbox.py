@@ -90,14 +90,18 @@ def has_due(tx: Transaction, *, now: datetime) -> bool:
     return bool(row[0])
 
 
-COUNT_DUE_EVENTS: LiteralString = "SELECT count(*) FROM outbox_event WHERE handled_at IS NULL"
+HAS_PENDING: LiteralString = """
+    SELECT EXISTS (
+        SELECT FROM outbox_event WHERE handled_at IS NULL AND topic = %(topic)s AND payload @> %(part)s
+    )
+"""
 
 
-def count_pending(tx: Transaction) -> int:
-    """Count the events that are not handled yet: the relay's backlog."""
-    row = tx.execute(COUNT_DUE_EVENTS).fetchone()
+def has_pending(tx: Transaction, topic: str, *, part: Mapping[str, Any]) -> bool:
+    """Tell whether an event of a topic, with this as a part of its payload, is not handled yet."""
+    row = tx.execute(HAS_PENDING, {"topic": topic, "part": Jsonb(dict(part))}).fetchone()
     assert row is not None
-    return int(row[0])
+    return bool(row[0])
 
 
 DROP_HANDLED: LiteralString = """

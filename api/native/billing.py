@@ -16,6 +16,7 @@ from api.native.billing_answers import (
     CostAnswer,
     InvoiceAnswer,
     InvoiceList,
+    LateUsageAnswer,
     PricePlanAnswer,
     PricePlanList,
     PricePlanWithVersions,
@@ -26,6 +27,7 @@ from api.native.billing_answers import (
     to_cost,
     to_invoice,
     to_invoice_head,
+    to_late_usage,
     to_plan,
     to_plan_with_versions,
     to_verification,
@@ -297,6 +299,12 @@ def finalize_invoice(
 def verify_invoice(tx: SnapshotTransaction, caller: RequestCaller, invoice_id: UUID) -> VerificationAnswer:
     """Compute an invoice again from what it saw, and tell whether it comes out the same to the last byte."""
     return to_verification(service.verify_invoice(tx, invoice_id, project_id=visible_project(caller)))
+
+
+@router.get("/invoices/{invoice_id}/late")
+def get_late_usage(tx: SnapshotTransaction, caller: RequestCaller, invoice_id: UUID) -> LateUsageAnswer:
+    """Return the usage of an invoice's period that came to be known after it was rated, and so is not on it."""
+    return to_late_usage(service.late_usage(tx, invoice_id, project_id=visible_project(caller)))
 
 
 @router.get("/invoices/{invoice_id}/lines/{line_number}/explain")

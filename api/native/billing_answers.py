@@ -20,8 +20,8 @@ from billing.model import (
     PricePlan,
     PriceVersion,
 )
-from billing.service import Cost, Verification
-from billing.statement import line_members, shown, tax_members, unbilled_members, version_terms
+from billing.service import Cost, LateUsage, Verification
+from billing.statement import describe_line, line_members, shown, tax_members, unbilled_members, version_terms
 
 
 class Period(BaseModel):
@@ -212,6 +212,56 @@ class VerificationAnswer(BaseModel):
     digest_found: str
     chain_holds: bool
     holds: bool
+
+
+class LateLineAnswer(BaseModel):
+    """What one resource used that the invoice does not hold; negative where less was used than it charges."""
+
+    description: str
+    meter: str
+    resource_id: UUID
+    state: str
+    flavor_name: str
+    base_quantity: str
+    base_unit: str
+    unit_price: str
+    unit: str
+    amount_unrounded: str
+
+
+class LateUsageAnswer(BaseModel):
+    """What came to be known after an invoice was rated, at its own prices and before tax."""
+
+    invoice_id: UUID
+    currency: str
+    amount_unrounded: str
+    items: list[LateLineAnswer]
+
+
+def to_late_usage(late: LateUsage) -> LateUsageAnswer:
+    """Write what an invoice lacks."""
+    items = [
+        {
+            "description": describe_line(item.line),
+            "meter": item.line.meter,
+            "resource_id": item.line.resource_id,
+            "state": item.line.state,
+            "flavor_name": item.line.flavor_name,
+            "base_quantity": item.quantity,
+            "base_unit": item.line.base_unit,
+            "unit_price": item.line.unit_price,
+            "unit": item.line.unit,
+            "amount_unrounded": shown(item.amount),
+        }
+        for item in late.lines
+    ]
+    members = {
+        "invoice_id": late.invoice.id,
+        "currency": late.invoice.currency,
+        "amount_unrounded": shown(late.amount),
+        "items": items,
+    }
+    return LateUsageAnswer.model_validate(plain(members))
 
 
 def to_cost(cost: Cost) -> CostAnswer:

@@ -17,6 +17,7 @@ from billing.service.invoices import (
     verify_invoice,
     verify_series,
 )
+from billing.service.lateness import LateUsage, late_usage
 from billing.service.plans import (
     add_price_version,
     bootstrap_plans,
@@ -32,6 +33,7 @@ __all__ = [
     "Document",
     "Explanation",
     "Forecast",
+    "LateUsage",
     "Verification",
     "account_of",
     "add_price_version",
@@ -50,6 +52,7 @@ __all__ = [
     "invoice_files",
     "invoice_lines",
     "invoice_taxes",
+    "late_usage",
     "list_invoices",
     "list_price_plans",
     "month_documents",

@@ -7,7 +7,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from billing.canonical import GENESIS, chain_digest, digest_of, instant_text
-from billing.errors import InvoiceIsFinal, InvoiceNotFound, InvoiceOverlaps, PeriodInvalid, PeriodNotOver
+from billing.errors import (
+    InvoiceIsFinal,
+    InvoiceNotFound,
+    InvoiceOverlaps,
+    PeriodInvalid,
+    PeriodNotOver,
+    UsageOnItsWay,
+)
 from billing.model import (
     Authorship,
     BillingAccount,
@@ -26,12 +33,15 @@ from billing.statement import statement_document
 from billing.store import accounts as accounts_store
 from billing.store import invoices as store
 from billing.store import plans as plans_store
+from foundation import outbox
 from foundation.database import Transaction
 from foundation.ids import new_id
 from foundation.interval import TimeInterval
 from metering.service import take_snapshot
 
 PERIOD_DAYS_MAX = 366
+LIFECYCLE_TOPIC = "instance.lifecycle"
+"""What becomes billed time once metering has heard it."""
 SERIES_PAGE = 500
 SERIES_PAGES_MAX = 100_000
 
@@ -91,7 +101,8 @@ def finalize_invoice(
     """Make a draft final: computed a last time, numbered without a gap, chained, and never to be changed again.
 
     Asked again, it returns the final invoice as it is. Two at once wait for each other on the project's lock and then on
-    the series' row, whose number a rollback gives back. Raises InvoiceNotFound, PeriodNotOver, InvoiceOverlaps.
+    the series' row, whose number a rollback gives back. Raises InvoiceNotFound, PeriodNotOver, InvoiceOverlaps, and
+    UsageOnItsWay while metering has not heard every fact of the project's instances.
     """
     found = get_invoice(tx, invoice_id, project_id=project_id)
     accounts_store.lock_project(tx, found.project_id)
@@ -101,6 +112,8 @@ def finalize_invoice(
     if draft.period_end > now:
         raise PeriodNotOver(instant_text(draft.period_end))
     require_unbilled(tx, draft.project_id, draft.period)
+    if outbox.has_pending(tx, LIFECYCLE_TOPIC, part={"project_id": draft.project_id}):
+        raise UsageOnItsWay
     content = compute_content(tx, account_of(tx, draft.project_id), period=draft.period, now=now)
     store.replace_draft(tx, draft.id, content=content)
     sealed = get_invoice(tx, draft.id)

@@ -181,6 +181,15 @@ def test_the_document_has_the_digest_of_the_invoice_and_a_rerun_too(member: Memb
     assert member.get(f"/billing/invoices/{invoice['id']}/verify").json()["holds"] is True
 
 
+def test_an_invoice_tells_what_came_too_late_for_it(member: Member, invoice: Mapping[str, Any]) -> None:
+    late = member.get(f"/billing/invoices/{invoice['id']}/late")
+    assert late.status_code == 200, late.text
+    assert late.json() == {"invoice_id": invoice["id"], "currency": "JPY", "amount_unrounded": "0", "items": []}
+    drafted = member.post("/billing/invoices", period_of(LAST_MONTH.end, LAST_MONTH.end + timedelta(seconds=1))).json()
+    assert member.get(f"/billing/invoices/{drafted['id']}/late").json()["items"] == []
+    assert member.get(f"/billing/invoices/{uuid4()}/late").status_code == 404
+
+
 def test_a_line_is_explained_with_price_formula_and_events(member: Member, invoice: Mapping[str, Any]) -> None:
     number = line_of(invoice)["number"]
     explained = member.get(f"/billing/invoices/{invoice['id']}/lines/{number}/explain").json()

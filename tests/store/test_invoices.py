@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 
 from billing.canonical import digest_of
-from billing.errors import InvoiceIsFinal, InvoiceNotFound, InvoiceOverlaps, PeriodInvalid, PeriodNotOver
+from billing.errors import InvoiceIsFinal, InvoiceNotFound, InvoiceOverlaps, PeriodInvalid, PeriodNotOver, UsageOnItsWay
 from billing.model import Authorship, Invoice, InvoiceLine, InvoiceStatus, PricePlan
 from billing.prices import CounterPrice, DiskPrice, FlavorPrice, Price, StatePrice
 from billing.service import (
@@ -32,6 +32,7 @@ from billing.service import (
     invoice_document,
     invoice_events,
     invoice_lines,
+    late_usage,
     list_invoices,
     month_documents,
     set_account,
@@ -39,6 +40,7 @@ from billing.service import (
     verify_invoice,
     verify_series,
 )
+from foundation import outbox
 from foundation.database import Pool, transaction
 from foundation.errors import Unavailable
 from foundation.ids import new_hex_id, new_id
@@ -163,6 +165,42 @@ def test_late_overwritten_and_new_facts_after_finalize_leave_its_rerun_the_same(
         assert again.digest_found == invoice.digest
         for line in invoice_lines(tx, invoice.id):
             assert explain_line(tx, invoice.id, line.number).holds
+
+
+def test_what_comes_after_finalize_is_shown_as_late_with_its_sign_and_its_price(cloud: Cloud) -> None:
+    invoice = finalize(with_history(cloud))
+    with transaction(cloud.pool) as tx:
+        assert late_usage(tx, invoice.id).lines == ()
+    cloud.sends([(at(61), 4 * GIB)], boot=at(20))
+    cloud.lives(at(5), "stopped", kind="stop")
+    with transaction(cloud.pool) as tx:
+        late = late_usage(tx, invoice.id, project_id=cloud.project_id)
+        billed = list(invoice_lines(tx, invoice.id))
+    found = {(x.line.meter, x.line.state, x.line.price_version_number): (x.quantity, x.amount) for x in late.lines}
+    assert found == {
+        ("network.outgoing.bytes", "", 2): (2 * GIB, 20),
+        ("instance", "active", 1): (-5 * 3600, -20),
+        ("instance", "stopped", 1): (5 * 3600, 5),
+    }
+    with transaction(cloud.pool) as tx:
+        rows = usage_report(tx, project_ids=[cloud.project_id], interval=PERIOD, now=NOW).projects
+    assert Fraction(rows[0].amount) == sum((line.amount_exact for line in billed), Fraction(0)) + late.amount
+    with transaction(cloud.pool) as tx, pytest.raises(InvoiceNotFound):
+        late_usage(tx, invoice.id, project_id=new_hex_id())
+
+
+def test_nothing_is_made_final_while_a_fact_is_on_its_way_to_metering(cloud: Cloud) -> None:
+    drafted = draft(with_history(cloud))
+    with transaction(cloud.pool) as tx:
+        other_id = outbox.append(tx, "instance.lifecycle", key="y", payload={"project_id": new_hex_id()})
+        event_id = outbox.append(tx, "instance.lifecycle", key="x", payload={"project_id": cloud.project_id})
+    with transaction(cloud.pool) as tx, pytest.raises(UsageOnItsWay):
+        finalize_invoice(tx, drafted.id, NOW, by=BY)
+    with transaction(cloud.pool) as tx:
+        outbox.mark_handled(tx, event_id, now=NOW)
+    with transaction(cloud.pool) as tx:
+        assert finalize_invoice(tx, drafted.id, NOW, by=BY).number == 1
+        outbox.mark_handled(tx, other_id, now=NOW)
 
 
 def test_a_counter_line_is_explained_down_to_its_samples(cloud: Cloud) -> None:
