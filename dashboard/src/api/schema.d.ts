@@ -728,6 +728,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/billing/invoices/{invoice_id}/late": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Late Usage
+         * @description Return the usage of an invoice's period that came to be known after it was rated, and so is not on it.
+         */
+        get: operations["get_late_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/billing/invoices/{invoice_id}/lines/{line_number}/explain": {
         parameters: {
             query?: never;
@@ -1666,6 +1686,52 @@ export interface components {
              * @default asked by the API
              */
             reason: string;
+        };
+        /**
+         * LateLineAnswer
+         * @description What one resource used that the invoice does not hold; negative where less was used than it charges.
+         */
+        LateLineAnswer: {
+            /** Description */
+            description: string;
+            /** Meter */
+            meter: string;
+            /**
+             * Resource Id
+             * Format: uuid
+             */
+            resource_id: string;
+            /** State */
+            state: string;
+            /** Flavor Name */
+            flavor_name: string;
+            /** Base Quantity */
+            base_quantity: string;
+            /** Base Unit */
+            base_unit: string;
+            /** Unit Price */
+            unit_price: string;
+            /** Unit */
+            unit: string;
+            /** Amount Unrounded */
+            amount_unrounded: string;
+        };
+        /**
+         * LateUsageAnswer
+         * @description What came to be known after an invoice was rated, at its own prices and before tax.
+         */
+        LateUsageAnswer: {
+            /**
+             * Invoice Id
+             * Format: uuid
+             */
+            invoice_id: string;
+            /** Currency */
+            currency: string;
+            /** Amount Unrounded */
+            amount_unrounded: string;
+            /** Items */
+            items: components["schemas"]["LateLineAnswer"][];
         };
         /**
          * Launch
@@ -4511,6 +4577,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VerificationAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_late_usage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LateUsageAnswer"];
                 };
             };
             /** @description What went wrong (RFC 9457) */
