@@ -295,7 +295,8 @@ def update_group(
 ) -> GroupBody:
     """Change a scaling group."""
     now = context_of(request).clock()
-    spec = changed(service.get_group(tx, group_id, caller=caller, now=now).group.spec, body)
+    before = service.get_group(tx, group_id, caller=caller, now=now, for_update=True)
+    spec = changed(before.group.spec, body)
     return to_group(service.update_group(tx, group_id, spec=spec, caller=caller, now=now))
 
 

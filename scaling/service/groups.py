@@ -28,7 +28,8 @@ from scaling.service.members import read_members
 from scaling.store import activities as activity_store
 from scaling.store import groups as store
 
-LIST_MAX = 1_000
+LIST_MAX = 1_001
+"""The largest page, and one more that tells whether another follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,9 @@ def find_own_group(tx: Transaction, group_id: UUID, *, caller: Caller, for_updat
     return group
 
 
-def get_group(tx: Transaction, group_id: UUID, *, caller: Caller, now: datetime) -> GroupView:
-    """Read a group with its members."""
-    group = find_own_group(tx, group_id, caller=caller)
+def get_group(tx: Transaction, group_id: UUID, *, caller: Caller, now: datetime, for_update: bool = False) -> GroupView:
+    """Read a group with its members, locked where it is about to change: a policy may resize it at any time."""
+    group = find_own_group(tx, group_id, caller=caller, for_update=for_update)
     return GroupView(group, read_members(tx, [group], now)[group.id])
 
 

@@ -1,6 +1,7 @@
 """Alarms, scaling and deliveries in the native API, as the dashboard and the demo call them."""
 
 import json
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -122,6 +123,21 @@ def test_a_group_its_policies_an_alarm_on_it_and_their_histories(native: Native)
     assert native.call("PATCH", base, {"size_min": 1})[0] == 409
     assert native.call("DELETE", f"/alarms/{alarm['id']}")[0] == 204
     assert native.call("GET", f"/alarms/{alarm['id']}")[0] == 404
+
+
+def test_a_change_of_a_group_keeps_a_resize_that_is_under_way(native: Native, pool: Pool) -> None:
+    group = native.made("/scaling/groups", a_group())
+    answers: list[tuple[int, Any]] = []
+    renaming = threading.Thread(
+        target=lambda: answers.append(native.call("PATCH", f"/scaling/groups/{group['id']}", {"name": "renamed"}))
+    )
+    with transaction(pool) as tx:
+        tx.execute("UPDATE scaling_group SET size_desired = 3 WHERE id = %s", (group["id"],))
+        renaming.start()
+        renaming.join(1)
+    renaming.join(15)
+    assert [(status, changed["name"], changed["size_desired"]) for status, changed in answers] == [(200, "renamed", 3)]
+    assert native.got(f"/scaling/groups/{group['id']}/activities")["items"] == []
 
 
 def test_a_test_event_the_log_and_the_signing_secret(native: Native) -> None:
