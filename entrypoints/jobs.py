@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from entrypoints.logs import configure_logs
 from entrypoints.queue import TICK_EXPIRES_S, app, settings
 from foundation import outbox
 from foundation.clock import utc_now
-from foundation.database import Pool, open_pool, transaction
+from foundation.database import Pool, Transaction, open_pool, transaction
 from foundation.errors import Unavailable
 from identity import service as identity
 from metering import service as metering
@@ -30,7 +30,10 @@ ROUNDS_MAX = 20
 """How often one task takes more of the same work before it lets the queue turn."""
 EVALUATE_ALARMS_MAX = 10_000
 DELIVERIES_MAX = 20
+GROUPS_MAX = 100
 OUTBOX_KEPT = timedelta(days=7)
+DELIVERIES_KEPT = timedelta(days=30)
+"""How long the log of webhooks shows a delivery that has ended; the history of the alarm itself stays."""
 DELETED_INSTANCES_KEPT = timedelta(days=90)
 """How long an instance that is gone is still shown to those who ask for deleted ones; metering and bills keep it for good."""
 
@@ -93,9 +96,9 @@ def task(name: str) -> Callable[[Callable[..., None]], Any]:
     return declare
 
 
-def repeat_until_done(step: Callable[[], int]) -> None:
-    """Run a step until it finds nothing to do, at most ROUNDS_MAX times."""
-    for _ in range(ROUNDS_MAX):
+def repeat_until_done(step: Callable[[], int], rounds_max: int = ROUNDS_MAX) -> None:
+    """Run a step until it finds nothing to do, at most so many times."""
+    for _ in range(rounds_max):
         if step() == 0:
             return
 
@@ -153,16 +156,30 @@ def send_deliveries() -> None:
 
 @task("converge_groups")
 def converge_groups() -> None:
-    """Bring the scaling groups to their desired size."""
-    with transaction(database()) as tx:
-        scaling.converge_groups(tx, now=utc_now())
+    """Bring the scaling groups to their desired size, each in a transaction of its own, so that none waits for another's launches."""
+
+    def converge_one() -> int:
+        with transaction(database()) as tx:
+            return scaling.converge_groups(tx, now=utc_now(), limit=1).groups
+
+    repeat_until_done(converge_one, GROUPS_MAX)
 
 
 @task("housekeeping")
 def housekeeping() -> None:
-    """Forget what nobody can ask for any more: expired tokens, handled events, instances that are long gone."""
+    """Forget what nobody asks for any more, each kind in a transaction of its own, so that one that fails keeps no other."""
     now = utc_now()
-    with transaction(database()) as tx:
-        identity.forget_expired_tokens(tx, now)
-        outbox.drop_handled(tx, before=now - OUTBOX_KEPT)
-        compute.drop_deleted_instances(tx, before=now - DELETED_INSTANCES_KEPT)
+    steps: Mapping[str, Callable[[Transaction], int]] = {
+        "expired tokens": lambda tx: identity.forget_expired_tokens(tx, now),
+        "handled events": lambda tx: outbox.drop_handled(tx, before=now - OUTBOX_KEPT),
+        "finished deliveries": lambda tx: alarms.drop_finished_deliveries(tx, before=now - DELIVERIES_KEPT),
+        "deleted instances": lambda tx: compute.drop_deleted_instances(tx, before=now - DELETED_INSTANCES_KEPT),
+    }
+    for kind, forget in steps.items():
+        try:
+            with transaction(database()) as tx:
+                forget(tx)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("housekeeping.failed", kind=kind)

@@ -14,6 +14,7 @@ from alarms.service.alarms import (
     update_alarm,
 )
 from alarms.service.deliveries import (
+    drop_finished_deliveries,
     enqueue_delivery,
     get_delivery,
     get_signing_secret,
@@ -33,6 +34,7 @@ __all__ = [
     "create_alarm",
     "delete_alarm",
     "delete_quota",
+    "drop_finished_deliveries",
     "enqueue_delivery",
     "evaluate_due",
     "get_alarm",

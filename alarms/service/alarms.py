@@ -37,7 +37,8 @@ from metering.service import read_windows
 
 NOT_EVALUATED_YET = "Not evaluated yet"
 SET_BY_HAND = "Manually set via API"
-LIMIT_MAX = 1_000
+LIMIT_MAX = 1_001
+"""The largest page, and one more that tells whether another follows."""
 
 
 def create_alarm(

@@ -32,7 +32,9 @@ from identity import policy
 from identity.model import Caller
 
 BODY_KEYS = ("alarm_name", "alarm_id", "severity", "previous", "current", "reason", "reason_data")
-LIST_MAX = 200
+LIST_MAX = 1_001
+"""The largest page, and one more that tells whether another follows."""
+DROPPED_MAX = 10_000
 
 
 def enqueue_delivery(tx: Transaction, payload: Mapping[str, Any], *, url: str, now: datetime) -> None:
@@ -143,6 +145,11 @@ def redeliver(tx: Transaction, delivery_id: UUID, *, caller: Caller, now: dateti
             f"delivery {delivery_id} is still being tried; the next attempt is at {delivery.next_attempt_at}"
         )
     return _get_own(tx, delivery_id, caller)
+
+
+def drop_finished_deliveries(tx: Transaction, *, before: datetime) -> int:
+    """Forget deliveries that ended before an instant, at most DROPPED_MAX a call; return how many. Those under way stay."""
+    return store.drop_finished(tx, before=before, limit=DROPPED_MAX)
 
 
 def signing_secrets(tx: Transaction, project_ids: Sequence[str], *, now: datetime) -> Mapping[str, Sequence[bytes]]:

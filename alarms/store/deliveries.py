@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 
 from alarms.delivery import Attempt, Delivery, Outcome, SigningSecret
 from foundation.database import Transaction
+from foundation.ids import first_id_at
 
 INSERT_DELIVERY: LiteralString = """
     INSERT INTO delivery (id, project_id, alarm_id, event_id, url, body, state, attempts_max, next_attempt_at, created_at)
@@ -195,6 +196,19 @@ REOPEN: LiteralString = """
 def reopen(tx: Transaction, delivery_id: UUID, *, more: int, now: datetime) -> bool:
     """Give a finished delivery more attempts, under its old id; false where it is not finished."""
     return tx.execute(REOPEN, {"id": delivery_id, "more": more, "now": now}).rowcount == 1
+
+
+DROP_FINISHED: LiteralString = """
+    DELETE FROM delivery WHERE id IN (
+        SELECT id FROM delivery
+        WHERE id < %(first)s AND state <> 'pending' AND finished_at < %(before)s
+        ORDER BY id LIMIT %(limit)s)
+"""
+
+
+def drop_finished(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """Delete deliveries that ended before an instant, with their attempts, the oldest first; return how many."""
+    return tx.execute(DROP_FINISHED, {"first": first_id_at(before), "before": before, "limit": limit}).rowcount
 
 
 FIND_SECRETS: LiteralString = """

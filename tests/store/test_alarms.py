@@ -10,6 +10,7 @@ from itertools import pairwise
 from uuid import UUID
 
 import pytest
+from psycopg import sql
 
 from alarms import service
 from alarms.cpu_percent import cpu_percent_rule
@@ -433,6 +434,37 @@ def test_attempts_end_and_a_finished_delivery_can_be_sent_again_under_its_id(tx:
     assert service.record_delivery_outcome(tx, sent, outcome=Outcome(OutcomeKind.DELIVERED, 1, 204), now=now)
     with pytest.raises(DeliveryNotFound):
         service.get_delivery(tx, delivery.id, caller=a_caller())
+
+
+def test_a_finished_delivery_is_forgotten_after_its_time_and_one_under_way_is_kept(
+    tx: Transaction, caller: Caller
+) -> None:
+    service.enqueue_delivery(tx, a_payload(caller), url="https://hooks.example/done", now=NOW)
+    service.enqueue_delivery(tx, a_payload(caller), url="https://hooks.example/tried", now=NOW)
+    tx.execute("UPDATE delivery SET id = overlay(id::text placing '00000000-0000' from 1)::uuid")
+    tx.execute("UPDATE delivery SET state = 'delivered', finished_at = %s WHERE url LIKE '%%done'", (NOW,))
+    service.drop_finished_deliveries(tx, before=NOW)
+    assert len(service.list_deliveries(tx, caller=caller)) == 2
+    service.drop_finished_deliveries(tx, before=NOW + timedelta(seconds=1))
+    assert [one.url for one, _ in service.list_deliveries(tx, caller=caller)] == ["https://hooks.example/tried"]
+
+
+def test_the_largest_page_still_tells_that_another_follows(tx: Transaction, caller: Caller) -> None:
+    an_alarm(tx, caller, resource_id=new_id())
+    service.enqueue_delivery(tx, a_payload(caller), url="https://hooks.example/x", now=NOW)
+    for table in ("alarm", "delivery"):
+        tx.execute(
+            sql.SQL(
+                "INSERT INTO {0} SELECT (jsonb_populate_record(one, jsonb_build_object("
+                "'id', gen_random_uuid(), 'event_id', gen_random_uuid()))).* FROM {0} one, generate_series(1, 1000)"
+                " WHERE project_id = %s"
+            ).format(sql.Identifier(table)),
+            (caller.project_id,),
+        )
+    asked = 1_000 + 1
+    wanted = AlarmFilter(project_id=caller.project_id)
+    assert len(service.list_alarms(tx, wanted, caller=caller, limit=asked)) == asked
+    assert len(service.list_deliveries(tx, caller=caller, limit=asked)) == asked
 
 
 def test_a_sender_that_dies_on_the_last_attempt_leaves_a_failed_delivery(tx: Transaction, caller: Caller) -> None:

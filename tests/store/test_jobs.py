@@ -1,0 +1,50 @@
+"""The worker's tasks, called as Celery calls them, on a real database."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from alarms import service as alarms
+from entrypoints import jobs
+from foundation import outbox
+from foundation.clock import utc_now
+from foundation.database import Pool, transaction
+from foundation.ids import new_hex_id, new_id
+
+
+@pytest.fixture(autouse=True)
+def worker(pool: Pool) -> Iterator[None]:
+    """Let the tasks work on the tests' database."""
+    jobs.pools[os.getpid()] = pool
+    yield
+    del jobs.pools[os.getpid()]
+
+
+def test_housekeeping_forgets_what_is_long_over_and_nothing_else(pool: Pool) -> None:
+    long_ago = utc_now() - timedelta(days=400)
+    project_id, old_id = new_hex_id(), UUID(int=0x7 << 76 | new_id().int & 0xFFFF)
+    with transaction(pool) as tx:
+        payload = {
+            "project_id": project_id,
+            "alarm_id": str(new_id()),
+            "event_id": str(new_id()),
+            **dict.fromkeys(("alarm_name", "severity", "previous", "current", "reason", "reason_data"), ""),
+        }
+        for url in ("https://hooks.example/old", "https://hooks.example/new"):
+            alarms.enqueue_delivery(tx, payload, url=url, now=long_ago)
+        tx.execute("UPDATE delivery SET state = 'delivered', finished_at = now() WHERE project_id = %s", (project_id,))
+        old = "UPDATE delivery SET id = %s, finished_at = %s WHERE project_id = %s AND url LIKE '%%old'"
+        tx.execute(old, (old_id, long_ago, project_id))
+        handled_id = outbox.append(tx, "test.topic", key="a", payload={})
+        outbox.mark_handled(tx, handled_id, now=long_ago)
+        waiting_id = outbox.append(tx, "test.topic", key="b", payload={})
+    jobs.housekeeping()
+    with transaction(pool) as tx:
+        left = tx.execute("SELECT url FROM delivery WHERE project_id = %s", (project_id,)).fetchall()
+        events = tx.execute("SELECT id FROM outbox_event WHERE id IN (%s, %s)", (handled_id, waiting_id)).fetchall()
+        outbox.mark_handled(tx, waiting_id, now=utc_now())
+    assert left == [("https://hooks.example/new",)]
+    assert events == [(waiting_id,)]
