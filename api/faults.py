@@ -1,5 +1,6 @@
 """Failures on their way out: whatever was raised becomes a Fault with a status and a sentence, which each dialect writes in its own form."""
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as with_default
@@ -84,9 +85,26 @@ def fault_of_validation(error: RequestValidationError) -> Fault:
     return Fault(400, message, error, field=named or None)
 
 
+def place_of(error: Exception) -> str | None:
+    """Return the innermost lines of ours through which an error came, as file:line, without any value."""
+    frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+    return " < ".join([frame for frame in reversed(frames) if "site-packages" not in frame][:5]) or None
+
+
 def fault_of_database_error(error: psycopg.Error) -> Fault:
-    """Say what the second wall, the database itself, refused; such a case should have been refused before it, so it is logged."""
-    log.warning("request.refused_by_database", sqlstate=error.sqlstate, exc_info=error)
+    """Say what the second wall, the database itself, refused; such a case should have been refused before it, so it is logged.
+
+    Without PostgreSQL's DETAIL, which repeats the row, and so whatever secret is in it.
+    """
+    diagnosis = error.diag
+    log.warning(
+        "request.refused_by_database",
+        sqlstate=error.sqlstate,
+        reason=diagnosis.message_primary or type(error).__name__,
+        table=diagnosis.table_name,
+        constraint=diagnosis.constraint_name,
+        place=place_of(error),
+    )
     if isinstance(
         error, psycopg.errors.SerializationFailure | psycopg.errors.DeadlockDetected | psycopg.errors.LockNotAvailable
     ):

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
+from weakref import WeakSet
 
 import structlog
 from fastapi import Request
@@ -60,7 +61,7 @@ def to_wire_message(name: str, content: Mapping[str, object]) -> str:
     return f"event: {name}\ndata: {json.dumps(content)}\n\n"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Subscription:
     """One open stream and what waits to be sent on it; None ends it."""
 
@@ -86,7 +87,8 @@ class Broadcast:
 
     def __init__(self, context: ApiContext) -> None:
         self.context = context
-        self.subscriptions: set[Subscription] = set()
+        self.subscriptions: WeakSet[Subscription] = WeakSet()
+        """Held by the answers alone: one whose client left before its first byte leaves nothing behind."""
         self.task: asyncio.Task[None] | None = None
         self.seen: dict[UUID, None] = {}
 

@@ -1,5 +1,7 @@
 """What a browser meets: the session's cookie and CSRF token, the live stream, the pages and their security headers."""
 
+import asyncio
+import gc
 import json
 import threading
 import urllib.error
@@ -17,9 +19,12 @@ from starlette.testclient import TestClient
 from api import front
 from api.app import create_app
 from api.context import ApiContext
+from api.native.stream import Broadcast, messages_of
 from foundation import outbox
+from foundation.clock import utc_now
 from foundation.database import Pool, transaction
 from foundation.settings import Settings
+from identity.policy import product_caller
 from tests.contract.conftest import LiveApi
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -194,6 +199,20 @@ def test_the_streams_of_a_user_are_bounded(live_api: LiveApi) -> None:
     finally:
         for stream in opened:
             stream.close()
+
+
+def test_a_stream_whose_reader_left_before_its_first_byte_takes_no_place(pool: Pool) -> None:
+    async def open_and_leave() -> int:
+        context = ApiContext(settings=Settings(), pool=pool, clock=utc_now)
+        broadcast = Broadcast(context)
+        subscription = broadcast.open(product_caller(project_id="p", user_id="u"))
+        answer = messages_of(broadcast, subscription, context=context, secret="")
+        assert len(broadcast.subscriptions) == 1
+        del subscription, answer
+        gc.collect()
+        return len(broadcast.subscriptions)
+
+    assert asyncio.run(open_and_leave()) == 0
 
 
 def test_a_stream_needs_a_token(live_api: LiveApi) -> None:
