@@ -33,7 +33,10 @@ def connection_of(pool: Pool) -> Generator[Transaction]:
 
 @contextmanager
 def begun(connection: Transaction, isolation: Isolation) -> Generator[Transaction]:
-    """Run one transaction on the request's connection; a COMMIT that fails, for whatever reason, has changed nothing: Unavailable."""
+    """Run one transaction on the request's connection; a COMMIT that fails is Unavailable, and whether it took place is said.
+
+    The database that refuses a COMMIT has changed nothing; one that is gone in the middle of it may have kept the change.
+    """
     if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         raise AssertionError("a request has one transaction: RequestTransaction or SnapshotTransaction, not both")
     set_isolation(connection, isolation)
@@ -43,6 +46,10 @@ def begun(connection: Transaction, isolation: Isolation) -> Generator[Transactio
             yield connection
             is_done = True
     except psycopg.Error as error:
+        if is_done and error.sqlstate is None:
+            raise Unavailable(
+                "the database was lost while it kept the change; look whether it is there before you try again"
+            ) from error
         if is_done:
             raise Unavailable("the database could not keep the change; nothing was changed, try again") from error
         raise

@@ -75,7 +75,9 @@ def transaction(pool: Pool, isolation: Isolation = Isolation.READ_COMMITTED) -> 
         raise Unavailable("the database does not answer; try again in a few seconds") from error
     except psycopg.OperationalError as error:
         if is_outage(error):
-            raise Unavailable("the database ended the connection; nothing was changed, try again") from error
+            raise Unavailable(
+                "the database ended the connection; look whether the change is there before you try again"
+            ) from error
         raise
 
 

@@ -34,10 +34,9 @@ APPEND_EVENT: LiteralString = "INSERT INTO outbox_event (id, topic, key, payload
 
 
 def append(tx: Transaction, topic: str, *, key: str, payload: Mapping[str, Any]) -> UUID:
-    """Write an event in the caller's transaction and wake the relay when that commits; return the event's id."""
+    """Write an event in the caller's transaction, where the next tick finds it; return the event's id."""
     event_id = new_id()
     tx.execute(APPEND_EVENT, (event_id, topic, key, Jsonb(dict(payload))))
-    tx.execute("NOTIFY nephoscope_outbox")
     return event_id
 
 

@@ -1,5 +1,8 @@
 """The core that every dialect stands on: one transaction a request, limits before work, and a sentence for every failure."""
 
+import json
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,16 +15,18 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from api.authentication import AdminCaller, RequestCaller, WriterCaller
 from api.body import new_router
 from api.context import ApiContext
 from api.dialect import create_dialect_app
+from api.faults import fault_of
 from api.guard import HEADERS_COUNT_MAX, QUERY_PARAMETERS_MAX
 from api.native.problems import render_problem
 from api.pagination import RequestCursorPage, RequestPage
 from api.transaction import RequestTransaction, SnapshotTransaction
-from foundation.database import Pool, open_pool, transaction
+from foundation.database import Pool, Transaction, open_pool, transaction
 from foundation.errors import Conflict, NotFound, QuotaExceeded, Unavailable
 from foundation.settings import Settings
 from identity import directory, service
@@ -55,6 +60,9 @@ def write_note(tx: RequestTransaction, name: str, fail: str = "") -> dict[str, s
     if fail == "terminate":
         with psycopg.connect(tx.info.dsn + (f" password={tx.info.password}" if tx.info.password else "")) as other:
             other.execute("SELECT pg_terminate_backend(%s)", (tx.info.backend_pid,))
+    if fail == "cut":
+        with socket.socket(fileno=os.dup(tx.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
     if fail == "commit":
         tx.execute("CREATE TEMP TABLE parent (id int PRIMARY KEY) ON COMMIT DROP")
         tx.execute("CREATE TEMP TABLE child (id int REFERENCES parent DEFERRABLE INITIALLY DEFERRED) ON COMMIT DROP")
@@ -192,6 +200,23 @@ def test_a_connection_that_dies_before_its_commit_is_a_503_and_the_next_request_
     assert answer.headers["retry-after"]
     assert not is_written(pool, name)
     assert client.post(f"/notes/{name}").status_code == 200
+
+
+def test_a_commit_whose_answer_is_lost_is_not_said_to_have_changed_nothing(client: TestClient) -> None:
+    answer = client.post(f"/notes/{uuid4().hex}", params={"fail": "cut"})
+    assert answer.status_code == 503
+    assert "look whether it is there" in answer.text
+
+
+def test_what_the_database_refuses_is_logged_without_the_row(tx: Transaction) -> None:
+    with pytest.raises(psycopg.errors.NotNullViolation) as refused:
+        tx.execute("INSERT INTO identity_domain (id, name) VALUES (NULL, 'a secret that must not be told')")
+    with capture_logs() as logged:
+        assert fault_of(refused.value).status == 400
+    (line,) = logged
+    assert (line["table"], line["sqlstate"]) == ("identity_domain", "23502")
+    assert "test_api_core.py" in line["place"]
+    assert "must not be told" not in json.dumps(line, default=str)
 
 
 def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back() -> None:
