@@ -27,6 +27,7 @@ class Delivery(Enum):
 
     INGESTED = "ingested"
     SPOOLED = "spooled"
+    REFUSED = "spooled, since the database did not take it"
 
 
 class SampleDelivery:
@@ -45,14 +46,20 @@ class SampleDelivery:
         """Ingest a batch in one transaction, or keep it on disk behind those that wait already. Raises SpoolFull."""
         if not samples:
             return Delivery.INGESTED
-        if len(self._spool) == 0:
-            try:
-                self._ingest(samples, now=now)
-            except Unavailable as error:
-                log.warning("samples.spooled", count=len(samples), reason=error.message)
-            else:
-                return Delivery.INGESTED
-        self._spool.append(samples)
+        if len(self._spool) > 0:
+            return self.keep(samples)
+        try:
+            self._ingest(samples, now=now)
+        except Unavailable as error:
+            log.warning("samples.spooled", count=len(samples), reason=error.message)
+            self._spool.append(samples)
+            return Delivery.REFUSED
+        return Delivery.INGESTED
+
+    def keep(self, samples: Sequence[Sample]) -> Delivery:
+        """Keep a batch on disk behind those that wait already, without asking the database. Raises SpoolFull."""
+        if samples:
+            self._spool.append(samples)
         return Delivery.SPOOLED
 
     def drain(self, *, now: datetime) -> int:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 
-from collectors.delivery import SampleDelivery
+from collectors.delivery import Delivery, SampleDelivery
 from collectors.lifecycle import LOOK_AGAIN, HeardNotice, ends_after
 from collectors.polling import samples_of_host
 from collectors.spool import Spool, SpoolFull
@@ -48,6 +48,8 @@ from foundation.settings import Settings
 
 RECONCILE_INTERVAL_S = 10
 RETRY_INTERVAL_S = 2
+DATABASE_REST_S = 2
+DATABASE_WAIT_S_MAX = 1.0
 ROUNDS_MAX = 200
 STEPS_A_ROUND_MAX = 200
 ROUND_S_MAX = 2.0
@@ -95,6 +97,7 @@ class HostAgent:
         self._specs: dict[UUID, InstanceSpec] = {}
         self._hostname = ""
         self._step_at = clock() if clock is not None else EPOCH
+        self._database_at = EPOCH
         self._poll_at: datetime | None = None
         self._reconcile_at: datetime | None = None
         self._is_woken = True
@@ -107,6 +110,10 @@ class HostAgent:
         if notice.kind in LOOK_AGAIN:
             self.wake()
 
+    def is_own_host(self, host_id: str) -> bool:
+        """Tell whether a notification is about this agent's host."""
+        return self.session is not None and host_id == str(self.session.host_id)
+
     def wake(self) -> None:
         """Let the next step look at the host and its desired state, whatever the time."""
         self._is_woken = True
@@ -115,9 +122,13 @@ class HostAgent:
     def step(self, now: datetime) -> datetime:
         """Do all that is due; return when to step again at the latest. Raises StaleAgent when another agent took the host."""
         self._step_at = now
-        self._attempt("host", self._reconcile_if_due)
+        if self.session is not None:
+            self._attempt("poll", self._poll_if_due)
+        if self._may_ask_database():
+            self._attempt("host", self._reconcile_if_due)
         self._attempt("poll", self._poll_if_due)
-        self._attempt("spool", self._drain)
+        if self._may_ask_database() and self._delivery.waiting:
+            self._attempt("spool", lambda: self._delivery.drain(now=self._now()))
         return min(at for at in (self._poll_at, self._reconcile_at) if at is not None)
 
     def stop(self, now: datetime) -> None:
@@ -156,7 +167,7 @@ class HostAgent:
             self.polls_refused += 1
             log.error("agent.reading_refused", refused=self.polls_refused, reason=error.message)
         except Unavailable as error:
-            self._trouble("database", error.message)
+            self._leave_database(error.message)
         else:
             if what in {"host", "poll"}:
                 self._recovered("hypervisor")
@@ -171,14 +182,18 @@ class HostAgent:
             self._troubles.add(what)
             log.warning(f"agent.{what}_away", reason=message)
 
+    def _may_ask_database(self) -> bool:
+        return self._now() >= self._database_at
+
+    def _leave_database(self, reason: str) -> None:
+        """Ask nothing of a database that was waited for in vain, so that the waiting does not cost the polls their rhythm."""
+        self._database_at = self._now() + timedelta(seconds=DATABASE_REST_S)
+        self._trouble("database", reason)
+
     def _recovered(self, what: str) -> None:
         if what in self._troubles:
             self._troubles.discard(what)
             log.warning(f"agent.{what}_back")
-
-    def _drain(self) -> None:
-        if self._delivery.waiting:
-            self._delivery.drain(now=self._now())
 
     # Reading
 
@@ -187,13 +202,15 @@ class HostAgent:
         if self._poll_at is not None and now < self._poll_at:
             return
         interval = timedelta(seconds=self._settings.poll_interval_s)
-        following = now if self._poll_at is None else self._poll_at
-        self._poll_at = following + interval if following + interval > now else now + interval
+        self._poll_at = EPOCH + ((now - EPOCH) // interval + 1) * interval
         self._deliver(self._hypervisor.read_stats(), observed_at=now)
 
     def _deliver(self, readings: Sequence[InstanceStats], *, observed_at: datetime) -> None:
         samples = samples_of_host(readings, self._specs, host=self._hostname, observed_at=observed_at)
-        self._delivery.deliver(samples, now=self._now())
+        if not self._may_ask_database():
+            self._delivery.keep(samples)
+        elif self._delivery.deliver(samples, now=self._now()) is Delivery.REFUSED:
+            self._leave_database("the database did not take the samples")
 
     def _keep_last_reading(self, instance_id: UUID) -> None:
         """Read a guest that is about to end; only when the reading is durable may it end."""
@@ -358,6 +375,7 @@ def main() -> int:
     installation = installation_of(settings)
     hypervisor = open_hypervisor(uri, installation=installation, root=root, virt_type=settings.virt_type, clock=utc_now)
     pool = open_pool(url, size_max=2, application_name="nephoscope-agent")
+    pool.timeout = DATABASE_WAIT_S_MAX
     signals = agent_loop.Signals()
     agent = HostAgent(
         pool=pool,
@@ -370,16 +388,11 @@ def main() -> int:
         on_wake=signals.wake.set,
         is_ending=signals.stopping.is_set,
     )
-    listener = agent_loop.Listener(url, is_for_us=lambda payload: is_own_host(agent, payload), on_wake=agent.wake)
+    listener = agent_loop.Listener(url, is_for_us=agent.is_own_host, on_wake=agent.wake)
     try:
         return agent_loop.run(agent, clock=utc_now, signals=signals, listener=listener)
     finally:
         pool.close()
-
-
-def is_own_host(agent: HostAgent, payload: str) -> bool:
-    """Tell whether a notification is about the agent's own host."""
-    return agent.session is not None and payload == str(agent.session.host_id)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The agent's step against a real database and a simulated host: launches, ends, outages, kills and stops."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +20,7 @@ from compute.hypervisor.contract import LaunchFailure, PowerState
 from compute.hypervisor.simulated import Load, SimulatedHypervisor
 from compute.lifecycle import FAILURES_MAX
 from compute.model import Instance
-from entrypoints.agent import AgentSettings, HostAgent
+from entrypoints.agent import DATABASE_REST_S, AgentSettings, HostAgent
 from foundation.database import Pool, open_pool, transaction
 from foundation.errors import Unavailable
 from foundation.ids import new_hex_id
@@ -27,6 +28,7 @@ from tests.compute_builders import NOW, Cloud, a_caller, a_cloud, a_launch
 from tests.conftest import migrate, with_database
 
 POLL_INTERVAL_S = 60
+DATABASE_WAIT_S = 0.5
 SAMPLES: LiteralString = """
     SELECT m.observed_at, m.boot_epoch, m.value
     FROM measure m JOIN metric k ON k.key = m.metric_key
@@ -150,7 +152,7 @@ def own_database(cluster_url: str) -> Iterator[str]:
 def rig(own_database: str, cluster_url: str, tmp_path: Path) -> Iterator[Rig]:
     """A fresh cloud of one host; hosts of the tests before take nothing."""
     pool = open_pool(with_database(cluster_url, own_database), size_max=2, application_name="test-agent")
-    pool.timeout = 0.5
+    pool.timeout = DATABASE_WAIT_S
     hostname = f"host-{new_hex_id()}"
     with transaction(pool) as tx:
         cloud = a_cloud(tx, hostname=hostname)
@@ -185,6 +187,31 @@ def test_every_poll_keeps_the_counters_with_the_boot_they_belong_to(rig: Rig) ->
     assert [at for at, _, _ in stored][-2:] == [61.0, 121.0]
     assert {epoch for _, epoch, _ in stored} == {instance.boot_epoch}
     assert stored[-1][2] - stored[-2][2] == 60 * 0.5 * 1e9 * instance.vcpus
+
+
+def test_a_database_that_is_away_is_waited_for_once_and_then_left_alone_for_a_while(rig: Rig) -> None:
+    rig.active()
+    rig.step(60)
+    rig.take_database_away()
+    began_s = time.monotonic()
+    rig.step(60)
+    assert time.monotonic() - began_s < 2 * DATABASE_WAIT_S
+    asked = rig.pool.get_stats()["requests_num"]
+    rig.step(1)
+    assert rig.pool.get_stats()["requests_num"] == asked
+    rig.bring_database_back()
+    rig.step(DATABASE_REST_S)
+    assert len(Spool(rig.folder / "spool")) == 0
+
+
+def test_polls_fall_on_multiples_of_the_interval_so_that_every_bucket_gets_as_many(rig: Rig) -> None:
+    instance = rig.active()
+    due_at = rig.agent.step(rig.host.now)
+    for _ in range(3 * POLL_INTERVAL_S):
+        rig.host.advance(rig.host.now + timedelta(seconds=1))
+        if rig.host.now >= due_at:
+            due_at = rig.agent.step(rig.host.now)
+    assert [at for at, _, _ in rig.samples(instance.id, "cpu")] == [60.0, 120.0, 180.0]
 
 
 def test_a_stop_and_a_delete_keep_a_last_reading(rig: Rig) -> None:
