@@ -9,7 +9,7 @@ from typing import Any, NewType, TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from foundation.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
+from foundation.errors import Forbidden, Invalid, NotFound, QuotaExceeded
 from metering.aggregates import percentile_fraction
 from metering.model import BUCKET_METHODS
 
@@ -31,10 +31,6 @@ ALARMS_PER_PROJECT_MAX_DEFAULT = 1_000
 
 class AlarmNotFound(NotFound):
     """No such alarm in the caller's project."""
-
-
-class AlarmConflict(Conflict):
-    """The alarm is not in a state for what was asked."""
 
 
 class AlarmQuotaExceeded(QuotaExceeded):

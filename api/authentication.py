@@ -66,7 +66,6 @@ def authenticate_admin(caller: RequestCaller) -> Caller:
 
 
 AdminCaller = Annotated[Caller, Depends(authenticate_admin)]
-RequireAdmin = AdminCaller
 
 
 def authenticate_writer(caller: RequestCaller) -> Caller:

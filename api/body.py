@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Annotated, Any, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
@@ -17,7 +17,6 @@ JSON_INTEGER_DIGITS_MAX = 19
 JSON_LOOP_BYTES_MAX = 64 * 1024
 """A larger body is parsed in a thread, so that it never holds the loop."""
 
-JsonValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -95,10 +95,10 @@ def _like(value: Any) -> Callable[[str], bool]:
     at_end = parts[-1] if value.endswith("$") else ""
     is_whole = len(parts) == 1 and value.startswith("^") and value.endswith("$")
     between = parts[1 if value.startswith("^") else 0 : -1 if value.endswith("$") else None]
-    return lambda text: text == parts[0] if is_whole else _has_parts(text, at_start, between, at_end)
+    return lambda text: text == parts[0] if is_whole else _has_parts(text, between, at_start=at_start, at_end=at_end)
 
 
-def _has_parts(text: str, at_start: str, between: Sequence[str], at_end: str) -> bool:
+def _has_parts(text: str, between: Sequence[str], *, at_start: str, at_end: str) -> bool:
     """Tell whether a text begins and ends so and has the parts in between in their order: the leftmost place of each is the best."""
     position, end = len(at_start), len(text) - len(at_end)
     if end < position or not text.startswith(at_start) or not text.endswith(at_end):
