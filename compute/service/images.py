@@ -1,6 +1,7 @@
 """The images that instances start from: those that provisioning has put into the image store."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import UUID
@@ -22,8 +23,8 @@ def register_image(
 ) -> Image:
     """Register the three-part image that a manifest describes: a root disk, and the kernel and ramdisk that it boots with.
 
-    `folder` is the manifest's own, relative to the image store. The same parts are registered once; images whose files a newer
-    build has replaced are hidden.
+    `folder` is the manifest's own, relative to the image store. The same content is registered once; other
+    builds of its name are hidden.
     """
     return register_part(tx, manifest, "disk", project_id=project_id, folder=folder, now=now)
 
@@ -36,14 +37,10 @@ def register_part(
     is_disk = part == "disk"
     name = str(manifest["name"]) if is_disk else f"{manifest['name']}-{part}"
     path = f"{folder}/{described['file']}"
-    images.hide_superseded(tx, file_path=path, sha256=str(described["sha256"]), now=now)
     kernel = register_part(tx, manifest, "kernel", project_id=project_id, folder=folder, now=now) if is_disk else None
     ramdisk = (
         register_part(tx, manifest, "initramfs", project_id=project_id, folder=folder, now=now) if is_disk else None
     )
-    found = images.list_images(tx, project_id=None, name=name, sha256=str(described["sha256"]))
-    if found:
-        return found[0]
     formats = {"disk": "ami", "kernel": "aki", "initramfs": "ari"}
     image = Image(
         id=new_id(),
@@ -67,8 +64,12 @@ def register_part(
         created_at=now,
         updated_at=now,
     )
-    images.insert_image(tx, image)
-    return image
+    found = images.find_image(tx, images.put_image(tx, image), project_id=None)
+    assert found is not None
+    if is_disk:
+        images.show_only(tx, found, now=now)
+        found = replace(found, is_hidden=False)
+    return found
 
 
 def list_images(tx: Transaction, *, caller: Caller, is_hidden: bool | None = False) -> Sequence[Image]:

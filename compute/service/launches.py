@@ -95,7 +95,7 @@ def find_bootable_image(tx: Transaction, request: LaunchRequest, *, flavor: Flav
     image = images.find_image(tx, request.image_id, project_id=project_id)
     if image is None:
         raise ImageNotFound(f"Image {request.image_id} could not be found.")
-    if image.container_format in ("aki", "ari") or image.is_hidden:
+    if image.container_format in ("aki", "ari"):
         raise LaunchInvalid(f"Image {image.id} is not one that an instance can start from", field="imageRef")
     if flavor.ram_mib < image.min_ram_mib:
         raise LaunchInvalid("Flavor's memory is too small for requested image.", field="flavorRef")

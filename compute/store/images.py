@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from compute.model import Image
 from foundation.database import Transaction
 
-INSERT_IMAGE: LiteralString = """
+PUT_IMAGE: LiteralString = """
     INSERT INTO image (id, project_id, name, visibility, is_hidden, disk_format, container_format, file_path, file_format,
         size_bytes, virtual_size_bytes, sha256, min_disk_gib, min_ram_mib, kernel_id, ramdisk_id, kernel_command_line,
         properties, created_at, updated_at)
@@ -19,11 +19,18 @@ INSERT_IMAGE: LiteralString = """
         %(file_path)s, %(file_format)s, %(size_bytes)s, %(virtual_size_bytes)s, %(sha256)s, %(min_disk_gib)s,
         %(min_ram_mib)s, %(kernel_id)s, %(ramdisk_id)s, %(kernel_command_line)s, %(properties)s, %(created_at)s,
         %(updated_at)s)
+    ON CONFLICT (sha256, name, kernel_command_line) DO UPDATE SET file_path = excluded.file_path,
+        kernel_id = excluded.kernel_id, ramdisk_id = excluded.ramdisk_id,
+        updated_at = CASE WHEN image.file_path = excluded.file_path THEN image.updated_at ELSE excluded.updated_at END
+    RETURNING id
 """
 
 
-def insert_image(tx: Transaction, image: Image) -> None:
-    """Write an image's row; its file is in the image store already."""
+def put_image(tx: Transaction, image: Image) -> UUID:
+    """Write an image's row, its file being in the image store; where the same content is registered, it now lies there.
+
+    Return the id under which it is known.
+    """
     parameters = {
         "id": image.id,
         "project_id": image.project_id,
@@ -46,7 +53,9 @@ def insert_image(tx: Transaction, image: Image) -> None:
         "created_at": image.created_at,
         "updated_at": image.updated_at,
     }
-    tx.execute(INSERT_IMAGE, parameters)
+    row = tx.execute(PUT_IMAGE, parameters).fetchone()
+    assert row is not None
+    return row[0]
 
 
 SELECT_IMAGES: LiteralString = """
@@ -57,40 +66,31 @@ SELECT_IMAGES: LiteralString = """
     WHERE (%(project_id)s::text IS NULL OR visibility = 'public' OR project_id = %(project_id)s)
         AND (%(id)s::uuid IS NULL OR id = %(id)s)
         AND (%(is_hidden)s::boolean IS NULL OR is_hidden = %(is_hidden)s)
-        AND (%(sha256)s::text IS NULL OR sha256 = %(sha256)s)
-        AND (%(name)s::text IS NULL OR name = %(name)s)
     ORDER BY created_at DESC, id DESC
     LIMIT 10000
 """
 
 
-def list_images(
-    tx: Transaction,
-    *,
-    project_id: str | None,
-    is_hidden: bool | None = None,
-    name: str | None = None,
-    sha256: str | None = None,
-) -> Sequence[Image]:
+def list_images(tx: Transaction, *, project_id: str | None, is_hidden: bool | None = None) -> Sequence[Image]:
     """List the images that a project may use (None: all), the newest first."""
-    parameters = {"project_id": project_id, "id": None, "is_hidden": is_hidden, "sha256": sha256, "name": name}
+    parameters = {"project_id": project_id, "id": None, "is_hidden": is_hidden}
     with tx.cursor(row_factory=class_row(Image)) as cursor:
         return cursor.execute(SELECT_IMAGES, parameters).fetchall()
 
 
 def find_image(tx: Transaction, image_id: UUID, *, project_id: str | None) -> Image | None:
     """Return the image if the project may use it, or None."""
-    parameters = {"project_id": project_id, "id": image_id, "is_hidden": None, "sha256": None, "name": None}
+    parameters = {"project_id": project_id, "id": image_id, "is_hidden": None}
     with tx.cursor(row_factory=class_row(Image)) as cursor:
         return cursor.execute(SELECT_IMAGES, parameters).fetchone()
 
 
-HIDE_SUPERSEDED: LiteralString = """
-    UPDATE image SET is_hidden = true, updated_at = %(now)s
-    WHERE file_path = %(file_path)s AND sha256 <> %(sha256)s AND NOT is_hidden
+SHOW_ONLY: LiteralString = """
+    UPDATE image SET is_hidden = (id <> %(id)s), updated_at = %(now)s
+    WHERE project_id = %(project_id)s AND name = %(name)s AND is_hidden <> (id <> %(id)s)
 """
 
 
-def hide_superseded(tx: Transaction, *, file_path: str, sha256: str, now: datetime) -> None:
-    """Hide images whose file has been replaced by a newer build: nothing new can start from them."""
-    tx.execute(HIDE_SUPERSEDED, {"file_path": file_path, "sha256": sha256, "now": now})
+def show_only(tx: Transaction, image: Image, *, now: datetime) -> None:
+    """List this build of its project's image and hide the others of the same name; whoever knows their ids starts from them still."""
+    tx.execute(SHOW_ONLY, {"id": image.id, "project_id": image.project_id, "name": image.name, "now": now})

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, LiteralString
 from uuid import UUID
@@ -25,6 +27,7 @@ from foundation.database import Pool, Transaction, transaction
 from foundation.errors import Forbidden
 from foundation.ids import new_id
 from tests.compute_builders import (
+    MANIFEST,
     NOW,
     Cloud,
     a_caller,
@@ -37,6 +40,7 @@ from tests.compute_builders import (
 )
 
 SECOND = timedelta(seconds=1)
+PARTS = ("kernel", "initramfs", "disk")
 EVENTS: LiteralString = "SELECT payload FROM outbox_event WHERE topic = 'instance.lifecycle' AND key = %s ORDER BY id"
 
 
@@ -336,6 +340,33 @@ def test_the_agent_is_told_all_that_a_driver_needs(tx: Transaction) -> None:
     (network,) = service.networks_wanted(tx, cloud.session.host_id)
     assert network.project_id == cloud.caller.project_id
     assert network.gateway_ip in network.cidr
+
+
+def test_only_the_newest_build_of_an_image_is_listed_wherever_its_files_lie(tx: Transaction) -> None:
+    caller = a_caller()
+    name = new_id().hex
+    parts: dict[str, Any] = {
+        part: MANIFEST[part] | {"sha256": sha256(f"{name}{part}".encode()).hexdigest()} for part in PARTS
+    }
+    older: dict[str, Any] = MANIFEST | parts | {"name": name}
+    newer = older | {"disk": older["disk"] | {"sha256": sha256(name.encode()).hexdigest()}}
+    put = partial(service.register_image, tx, project_id=caller.project_id)
+    first = put(older, now=NOW, folder="guest-1")
+    second = put(newer, now=NOW + SECOND, folder="guest-2")
+    assert [image.id for image in service.list_images(tx, caller=caller) if image.name == name] == [second.id]
+    again = put(older, now=NOW + SECOND, folder="guest-3")
+    assert (again.id, again.file_path, again.is_hidden) == (first.id, "guest-3/disk", False)
+    assert [image.id for image in service.list_images(tx, caller=caller) if image.name == name] == [first.id]
+
+
+def test_a_hidden_older_build_still_starts_for_whoever_holds_its_id_as_launch_templates_do(tx: Transaction) -> None:
+    cloud = a_cloud(tx)
+    newer = MANIFEST | {"disk": MANIFEST["disk"] | {"sha256": sha256(new_id().bytes).hexdigest()}}
+    owner = cloud.image.project_id
+    assert owner is not None
+    service.register_image(tx, newer, project_id=owner, now=NOW, folder="guest-2")
+    assert service.get_image(tx, cloud.image.id, caller=cloud.caller).is_hidden
+    assert launched(tx, cloud).image_id == cloud.image.id
 
 
 def test_an_image_is_registered_once(tx: Transaction) -> None:
