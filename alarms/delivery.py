@@ -154,10 +154,14 @@ GONE = 410
 
 
 def decide_next(delivery: Delivery, outcome: Outcome, *, now: datetime) -> Delivered | Retry | GiveUp:
-    """Decide what follows an attempt: 2xx is success; a refused address and 410 Gone are final; all else is tried again."""
+    """Decide what follows an attempt: 2xx is success; a refused address and 410 Gone are final; all else is tried again.
+
+    One that is sent again by hand waits as a new one does, not for the hours at which its first series ended.
+    """
     if outcome.kind is OutcomeKind.DELIVERED:
         return Delivered()
     is_final = outcome.kind is OutcomeKind.REFUSED or outcome.status_code == GONE
     if is_final or delivery.attempts >= delivery.attempts_max:
         return GiveUp()
-    return Retry(now + retry_delay(delivery.id, delivery.attempts))
+    of_this_series = delivery.attempts - (delivery.attempts_max - ATTEMPTS_MAX_DEFAULT)
+    return Retry(now + retry_delay(delivery.id, max(1, of_this_series)))

@@ -83,6 +83,17 @@ def test_what_follows_an_attempt() -> None:
     assert isinstance(decide_next(last, outcome(OutcomeKind.UNREACHABLE), now=NOW), GiveUp)
 
 
+def test_what_is_sent_again_by_hand_waits_as_what_is_new() -> None:
+    again = a_delivery(attempts=ATTEMPTS_MAX_DEFAULT + 1, attempts_max=2 * ATTEMPTS_MAX_DEFAULT)
+    decision = decide_next(again, outcome(OutcomeKind.UNREACHABLE), now=NOW)
+    assert isinstance(decision, Retry)
+    assert decision.at - NOW == retry_delay(again.id, 1)
+    at_end = replace(again, attempts=2 * ATTEMPTS_MAX_DEFAULT - 1)
+    decision = decide_next(at_end, outcome(OutcomeKind.UNREACHABLE), now=NOW)
+    assert isinstance(decision, Retry)
+    assert decision.at - NOW == retry_delay(again.id, ATTEMPTS_MAX_DEFAULT - 1)
+
+
 NOT_PUBLIC = [
     "127.0.0.1", "127.1.2.3", "0.0.0.0", "10.0.0.1", "172.16.5.4", "192.168.1.1", "169.254.169.254", "100.64.0.1",
     "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.88.99.1",
