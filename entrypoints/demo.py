@@ -129,10 +129,11 @@ class Story:
 
     def show_invoice(self) -> None:
         """Draft this period's invoice and show how each of its lines came about."""
-        period = self.cloud.get("/v1/billing/cost")["period"]
+        cost = self.cloud.get("/v1/billing/cost")
+        period = cost["period"]
         invoice = self.cloud.post("/v1/billing/invoices", {"start": period["start"], "end": period["end"]})
-        before_rounding = f"{invoice['total_unrounded']} before it is rounded"
-        self.tell(f"draft invoice: {invoice['total']} {invoice['currency']} ({before_rounding})")
+        exactly = f"{cost['total_unrounded']} before it is rounded"
+        self.tell(f"draft invoice: {invoice['total']} {invoice['currency']} ({exactly})")
         for line in invoice["lines"][:LINES_SHOWN_MAX]:
             self.tell(
                 f"  {line['number']}. {line['description']}: {line['quantity']} {line['unit']} = {line['amount']}"

@@ -48,7 +48,7 @@ def test_openstack_makes_shows_disables_and_deletes_a_project(live_api: LiveApi)
     assert output_of(live_api, "project", "show", name)["id"] == made["id"]
     assert live_api.openstack("project", "set", "--disable", name).returncode == 0
     assert output_of(live_api, "project", "show", made["id"])["enabled"] is False
-    assert made["id"] in {row["ID"] for row in output_of(live_api, "project", "list")}
+    assert made["id"] in {row["ID"] for row in output_of(live_api, "project", "list", "--disabled")}
     assert live_api.openstack("project", "delete", name).returncode == 0
     gone = live_api.openstack("project", "show", name)
     assert gone.returncode != 0

@@ -1,18 +1,35 @@
 """The relay on a real database: every event reaches those who hear it, and one that fails holds up no other."""
 
+from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from entrypoints.wiring import relay_outbox
 from foundation import outbox
-from foundation.database import Pool, Transaction, transaction
+from foundation.database import Pool, Transaction, open_pool, transaction
 from foundation.ids import new_hex_id, new_id
 from foundation.interval import TimeInterval
 from metering import service as metering
+from tests.conftest import migrated_database
 
-NOW = datetime.now(UTC) + timedelta(minutes=1)
 STARTED_AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def pool(cluster_url: str) -> Generator[Pool]:
+    """A pool on a database of these tests alone: the relay takes the oldest events, whoever wrote them."""
+    with migrated_database(cluster_url, f"outbox_{new_hex_id()}") as url:
+        opened = open_pool(url, size_max=4, application_name="tests")
+        yield opened
+        opened.close()
+
+
+def soon() -> datetime:
+    """An instant at which everything written so far is due."""
+    return datetime.now(UTC) + timedelta(minutes=1)
 
 
 def a_lifecycle(project_id: str, **changes: Any) -> dict[str, Any]:
@@ -71,7 +88,7 @@ def unhandled_error(tx: Transaction, event_id: str) -> str | None:
 def test_a_start_becomes_a_segment_that_can_be_billed(pool: Pool) -> None:
     project = new_hex_id()
     append(pool, "instance.lifecycle", a_lifecycle(project))
-    assert relay_outbox(pool, now=NOW) >= 1
+    assert relay_outbox(pool, now=soon()) >= 1
     with transaction(pool) as tx:
         hour = TimeInterval(STARTED_AT, STARTED_AT + timedelta(hours=1))
         segments = metering.state_segments(tx, project_id=project, interval=hour)
@@ -82,18 +99,18 @@ def test_an_event_that_cannot_be_read_keeps_its_reason_and_holds_up_no_other(poo
     project = new_hex_id()
     poison = append(pool, "instance.lifecycle", a_lifecycle(project, observed_at="not a time"))
     good = append(pool, "instance.lifecycle", a_lifecycle(project))
-    relay_outbox(pool, now=NOW)
+    relay_outbox(pool, now=soon())
     with transaction(pool) as tx:
         assert unhandled_error(tx, good) is None
         assert "observed_at" in (unhandled_error(tx, poison) or "")
-        outbox.mark_handled(tx, UUID(poison), now=NOW)
+        outbox.mark_handled(tx, UUID(poison), now=soon())
 
 
 def test_a_webhook_action_becomes_one_signed_delivery_however_often_the_relay_runs(pool: Pool) -> None:
     project = new_hex_id()
     append(pool, "alarm.transition", a_transition(project, ["https://hooks.example.org/a", "log:"]))
-    relay_outbox(pool, now=NOW)
-    relay_outbox(pool, now=NOW)
+    relay_outbox(pool, now=soon())
+    relay_outbox(pool, now=soon())
     with transaction(pool) as tx:
         rows = tx.execute("SELECT url FROM delivery WHERE project_id = %s", (project,)).fetchall()
         tx.execute("DELETE FROM delivery WHERE project_id = %s", (project,))
@@ -102,6 +119,6 @@ def test_a_webhook_action_becomes_one_signed_delivery_however_often_the_relay_ru
 
 def test_a_policy_that_is_gone_is_noted_and_the_event_is_done(pool: Pool) -> None:
     event_id = append(pool, "alarm.transition", a_transition(new_hex_id(), [f"scaling:{new_id()}"]))
-    relay_outbox(pool, now=NOW)
+    relay_outbox(pool, now=soon())
     with transaction(pool) as tx:
         assert unhandled_error(tx, event_id) is None
