@@ -1,6 +1,7 @@
 """Whether a resource's attributes fit its type, as Gnocchi judges it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -64,7 +65,9 @@ def checked_type(name: str, attributes: Mapping[str, Mapping[str, Any]]) -> Reso
         if not attribute.isidentifier() or attribute in RESERVED:
             raise Invalid(f"Invalid input: invalid attribute name @ data['{attribute}']", field=attribute)
         kind = rule.get("type", "string")
-        bounds = TYPE_BOUNDS.get(kind)
+        bounds = TYPE_BOUNDS.get(kind) if isinstance(kind, str) else None
+        if not isinstance(rule.get("options", {}), dict):
+            raise Invalid(f"Invalid input: expected an object @ data['attributes']['{attribute}']['options']")
         unknown = set(rule) - {"type", "required", "options", *(bounds or {})}
         if bounds is None or unknown:
             raise Invalid(f"Invalid input: unknown attribute type or option @ data['attributes']['{attribute}']")
@@ -74,6 +77,51 @@ def checked_type(name: str, attributes: Mapping[str, Mapping[str, Any]]) -> Reso
             **{bound: rule.get(bound, default) for bound, default in bounds.items()},
         }
     return ResourceType(name, complete)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeChange:
+    """An attribute to add by its definition, or to remove where that is None."""
+
+    name: str
+    definition: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TypeChange:
+    """A resource type after a change, what its resources are filled with, and what they lose."""
+
+    resource_type: ResourceType
+    fills: Mapping[str, Any]
+    removed: Sequence[str]
+
+
+def plan_type_change(former: ResourceType, changes: Sequence[AttributeChange]) -> TypeChange:
+    """Apply changes in order; raise Invalid for one that cannot be: a new required attribute needs options.fill."""
+    attributes = dict(former.attributes)
+    fills: dict[str, Any] = {}
+    for change in changes:
+        if change.definition is None:
+            if change.name not in attributes:
+                raise Invalid(f"can't remove a non-existent object '{change.name}'", field=change.name)
+            del attributes[change.name]
+            fills.pop(change.name, None)
+            continue
+        made = checked_type(former.name, {change.name: change.definition}).attributes[change.name]
+        if change.name in attributes and attributes[change.name] != made:
+            raise Invalid(f"Invalid input: attribute '{change.name}' exists and cannot be changed", field=change.name)
+        if change.name in former.attributes and change.name not in attributes:
+            raise Invalid(f"Invalid input: '{change.name}' cannot be removed and added at once", field=change.name)
+        fill = change.definition.get("options", {}).get("fill")
+        if change.name not in attributes and fill is not None:
+            fills[change.name] = checked_value(change.name, made, fill)
+        elif change.name not in attributes and made["required"]:
+            raise Invalid("Invalid input: required key not provided @ data['options']['fill']", field=change.name)
+        attributes[change.name] = made
+    if len(attributes) > ATTRIBUTES_MAX:
+        raise Invalid(f"a resource type has at most {ATTRIBUTES_MAX} attributes", field="attributes")
+    removed = [name for name in former.attributes if name not in attributes]
+    return TypeChange(replace(former, attributes=attributes), fills, removed)
 
 
 RESERVED = frozenset(

@@ -51,9 +51,9 @@ def read_aggregates_request(
         body, allowed=frozenset({"operations", "resource_type", "search"}), required=("operations",)
     )
     widths = {from_wire_granularity(one, "granularity") for one in granularity or ()} - {None}
-    names = tuple(dict.fromkeys(name for part in groupby or () for name in part.split(",") if name))
-    if len(widths) > GRANULARITIES_MAX or len(names) > GROUPS_MAX:
-        raise Invalid("too many granularities or attributes to group by")
+    names = from_wire_groupby(groupby)
+    if len(widths) > GRANULARITIES_MAX:
+        raise Invalid(f"at most {GRANULARITIES_MAX} granularities", field="granularity")
     if names and "search" not in fields and "resource_type" not in fields:
         raise Invalid("groupby needs a search of resources", field="groupby")
     by_resource = "search" in fields or "resource_type" in fields
@@ -69,6 +69,14 @@ def read_aggregates_request(
         fill=from_wire_fill(fill, is_default=needed_overlap is None),
         groupby=names,
     )
+
+
+def from_wire_groupby(groupby: list[str] | None) -> tuple[str, ...]:
+    """Read the attributes to group by, given several times or joined by commas."""
+    names = tuple(dict.fromkeys(name.strip() for part in groupby or () for name in part.split(",") if name.strip()))
+    if len(names) > GROUPS_MAX:
+        raise Invalid(f"at most {GROUPS_MAX} attributes to group by", field="groupby")
+    return names
 
 
 RequestAggregates = Annotated[AggregatesRequest, Depends(read_aggregates_request)]

@@ -17,7 +17,7 @@ from api.gnocchi.wire import (
 from api.transaction import RequestTransaction, SnapshotTransaction
 from foundation.errors import Invalid
 from metering.archive_policies import new_policy
-from metering.attributes import checked_type
+from metering.attributes import AttributeChange, checked_type
 from metering.model import ResourceType
 from metering.samples import ArchivePolicyRule
 from metering.service import policies
@@ -165,6 +165,32 @@ def create_type(tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Respo
 def show_type(tx: SnapshotTransaction, _: RequestCaller, name: str) -> Response:
     """Show a resource type."""
     return answer(to_wire_type(policies.get_resource_type(tx, name)))
+
+
+def from_wire_type_patch(body: object) -> list[AttributeChange]:
+    """Read a JSON patch (RFC 6902) of `add` and `remove` on `/attributes/<name>`."""
+    if not isinstance(body, list):
+        raise Invalid("Invalid input: expected a list of operations")
+    changes: list[AttributeChange] = []
+    for item in cast("list[object]", body):
+        fields = from_wire_object(item, allowed=frozenset({"op", "path", "value"}), required=("op", "path"))
+        path, definition = fields["path"], fields.get("value")
+        if not isinstance(path, str) or not path.startswith("/attributes/") or not path.removeprefix("/attributes/"):
+            raise Invalid("Invalid input: a path is /attributes/<name> @ data['path']", field="path")
+        if fields["op"] not in ("add", "remove"):
+            raise Invalid("Invalid input: op is add or remove @ data['op']", field="op")
+        if fields["op"] == "add" and not isinstance(definition, dict):
+            raise Invalid("Invalid input: expected an object @ data['value']", field="value")
+        name = path.removeprefix("/attributes/").replace("~1", "/").replace("~0", "~")
+        given = cast("dict[str, Any]", definition) if fields["op"] == "add" else None
+        changes.append(AttributeChange(name, given))
+    return changes
+
+
+@router.patch("/resource_type/{name}")
+def update_type(tx: RequestTransaction, _: AdminCaller, name: str, body: JsonBody) -> Response:
+    """Add and remove attributes of a resource type; its resources are migrated in the same transaction."""
+    return answer(to_wire_type(policies.update_resource_type(tx, name, changes=from_wire_type_patch(body))))
 
 
 @router.delete("/resource_type/{name}")

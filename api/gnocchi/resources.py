@@ -211,7 +211,7 @@ def update_resource(
         resource_type=resource_type,
         changes=changes,
         attributes=attributes,
-        metrics=from_wire_metrics(common["metrics"]) if common.get("metrics") else None,
+        metrics=from_wire_metrics(common["metrics"]) if "metrics" in common else None,
         now=now,
     )
     return answer(to_wire(tx, updated))

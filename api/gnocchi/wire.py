@@ -155,6 +155,8 @@ def from_wire_definitions(value: object) -> list[Definition]:
     for item in cast("list[Any]", value):
         fields = from_wire_object(item, allowed=frozenset({"granularity", "points", "timespan"}))
         points = fields.get("points")
+        if isinstance(points, str) and re.fullmatch(r"[0-9]{1,13}", points):
+            points = int(points)
         if points is not None and (not isinstance(points, int) or isinstance(points, bool)):
             raise Invalid("Invalid input: expected int for points @ data['definition']", field="definition")
         spans = {

@@ -226,7 +226,7 @@ def by_resource(
         if own:
             group.resources.append(resource)
             group.references.extend(own)
-    filled = [group for group in groups.values() if group.references]
+    filled = [groups[values] for values in sorted(groups, key=str) if groups[values].references]
     if not filled:
         raise MetricsNotFound(sorted({one.metric for one in wanted}))
     return filled

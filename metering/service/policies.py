@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from foundation.database import Transaction
 from metering.archive_policies import ArchivePolicy
+from metering.attributes import AttributeChange, plan_type_change
 from metering.errors import (
     ArchivePolicyExists,
     ArchivePolicyNotFound,
@@ -117,6 +118,24 @@ def create_resource_type(tx: Transaction, resource_type: ResourceType) -> Resour
     if not resource_types.insert_resource_type(tx, resource_type):
         raise ResourceTypeExists(resource_type.name)
     return resource_type
+
+
+def hold_resource_type(tx: Transaction, name: str) -> ResourceType:
+    """Return a resource type that stays as it is while resources are written against it; raise ResourceTypeNotFound."""
+    found = resource_types.hold_resource_type(tx, name)
+    if found is None:
+        raise ResourceTypeNotFound(name)
+    return found
+
+
+def update_resource_type(tx: Transaction, name: str, *, changes: Sequence[AttributeChange]) -> ResourceType:
+    """Add and remove attributes of a resource type, and migrate its resources, deleted ones and former states included."""
+    former = resource_types.lock_resource_type(tx, name)
+    if former is None:
+        raise ResourceTypeNotFound(name)
+    plan = plan_type_change(former, changes)
+    resource_types.update_resource_type(tx, plan.resource_type, fills=plan.fills, removed=plan.removed)
+    return plan.resource_type
 
 
 def delete_resource_type(tx: Transaction, name: str) -> None:

@@ -14,8 +14,8 @@ from metering.attributes import checked_attributes
 from metering.errors import NamedMetricExists, ResourceExists, ResourceNotFound
 from metering.filters import Comparison, Every, Filter, Operator, equals
 from metering.model import Listing, Resource, resource_id_of
-from metering.service.metrics import MetricRequest, attach_metrics, create_metric
-from metering.service.policies import get_resource_type
+from metering.service.metrics import MetricRequest, attach_metrics, create_metric, delete_metric
+from metering.service.policies import get_resource_type, hold_resource_type
 from metering.store import resources
 from metering.visibility import creator_of, may_change_resource, viewer_of
 
@@ -81,7 +81,7 @@ def create_resource(
     now: datetime,
 ) -> Resource:
     """Make a resource, with metrics that are made for it or given to it; only an admin makes one for another project."""
-    kind = get_resource_type(tx, resource_type)
+    kind = hold_resource_type(tx, resource_type)
     project_id = request.project_id if request.project_id is not None else ""
     if not is_admin(caller) and project_id not in ("", caller.project_id):
         raise Forbidden("only an admin may make a resource for another project")
@@ -126,14 +126,14 @@ def update_resource(
         caller.project_id,
     ):
         raise Forbidden("only an admin may give a resource to another project")
-    kind = get_resource_type(tx, former.resource_type)
+    kind = hold_resource_type(tx, former.resource_type)
     told = checked_attributes(kind, attributes, is_new=False)
     updated = replace(former, attributes={**former.attributes, **told}, **changes)
     check_order(updated.started_at, updated.ended_at)
     if updated != former:
         resources.update_resource(tx, updated, now=now)
-    if metrics:
-        set_metrics(tx, caller, updated, metrics)
+    if metrics is not None:
+        replace_metrics(tx, caller, updated, metrics)
     return get_resource(tx, caller, str(former.id))
 
 
@@ -162,6 +162,18 @@ def set_metrics(
             create_metric(tx, caller, replace(metric, name=name), resource=resource)
     if given:
         attach_metrics(tx, caller, resource.id, given)
+
+
+def replace_metrics(
+    tx: Transaction, caller: Caller, resource: Resource, metrics: Mapping[str, "MetricRequest | UUID"]
+) -> None:
+    """Give a resource just these metrics: those it has stay, those not named are deleted, the others made or attached."""
+    for name, metric_id in resource.metrics.items():
+        if name not in metrics:
+            delete_metric(tx, caller, UUID(metric_id))
+    stays = {name for name, metric in metrics.items() if resource.metrics.get(name) == str(metric)}
+    left = replace(resource, metrics={name: own for name, own in resource.metrics.items() if name in metrics})
+    set_metrics(tx, caller, left, {name: metric for name, metric in metrics.items() if name not in stays})
 
 
 def delete_resource(tx: Transaction, caller: Caller, name: str, *, resource_type: str, now: datetime) -> None:

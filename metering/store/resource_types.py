@@ -1,7 +1,7 @@
 """Resource types and their attributes."""
 
-from collections.abc import Sequence
-from typing import LiteralString
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -16,6 +16,19 @@ IS_TYPE_USED: LiteralString = "SELECT EXISTS (SELECT FROM resource WHERE resourc
 DELETE_TYPE: LiteralString = "DELETE FROM resource_type WHERE name = %s"
 
 
+HOLD_TYPE: LiteralString = FIND_TYPE + " FOR KEY SHARE"
+LOCK_TYPE: LiteralString = FIND_TYPE + " FOR UPDATE"
+UPDATE_TYPE: LiteralString = "UPDATE resource_type SET attributes = %s WHERE name = %s"
+MIGRATE_RESOURCES: LiteralString = """
+    UPDATE resource SET attributes = (%(fills)s::jsonb || attributes) - %(removed)s::text[]
+    WHERE resource_type = %(name)s AND (NOT attributes ?& %(filled)s::text[] OR attributes ?| %(removed)s::text[])
+"""
+MIGRATE_REVISIONS: LiteralString = """
+    UPDATE resource_revision SET attributes = (%(fills)s::jsonb || attributes) - %(removed)s::text[]
+    WHERE resource_type = %(name)s AND (NOT attributes ?& %(filled)s::text[] OR attributes ?| %(removed)s::text[])
+"""
+
+
 def list_resource_types(tx: Transaction) -> Sequence[ResourceType]:
     """Return all resource types by name."""
     with tx.cursor(row_factory=class_row(ResourceType)) as cursor:
@@ -26,6 +39,30 @@ def find_resource_type(tx: Transaction, name: str) -> ResourceType | None:
     """Return a resource type."""
     with tx.cursor(row_factory=class_row(ResourceType)) as cursor:
         return cursor.execute(FIND_TYPE, (name,)).fetchone()
+
+
+def hold_resource_type(tx: Transaction, name: str) -> ResourceType | None:
+    """Return a resource type that stays as it is until the transaction ends: its resources are written against it."""
+    with tx.cursor(row_factory=class_row(ResourceType)) as cursor:
+        return cursor.execute(HOLD_TYPE, (name,)).fetchone()
+
+
+def lock_resource_type(tx: Transaction, name: str) -> ResourceType | None:
+    """Return a resource type that nobody else changes or makes resources of until the transaction ends."""
+    with tx.cursor(row_factory=class_row(ResourceType)) as cursor:
+        return cursor.execute(LOCK_TYPE, (name,)).fetchone()
+
+
+def update_resource_type(
+    tx: Transaction, resource_type: ResourceType, *, fills: Mapping[str, Any], removed: Sequence[str]
+) -> None:
+    """Write a type's attributes, and migrate its resources and their former states: new ones filled, removed ones gone."""
+    tx.execute(UPDATE_TYPE, (Jsonb(resource_type.attributes), resource_type.name))
+    if not fills and not removed:
+        return
+    facts = {"name": resource_type.name, "fills": Jsonb(dict(fills)), "filled": list(fills), "removed": list(removed)}
+    tx.execute(MIGRATE_RESOURCES, facts)
+    tx.execute(MIGRATE_REVISIONS, facts)
 
 
 def insert_resource_type(tx: Transaction, resource_type: ResourceType) -> bool:

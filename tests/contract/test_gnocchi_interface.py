@@ -1,0 +1,186 @@
+"""The rest of Gnocchi's interface: what its documentation promises beyond the commands of its client."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import requests
+
+from tests.contract.conftest import LiveApi
+from tests.contract.test_gnocchi import HOUR, a_name, signed_in
+
+
+class Person:
+    """Sends requests as one user; answers (status, body)."""
+
+    def __init__(self, url: str, client: Any) -> None:
+        self.url, self.client, self.connections = f"{url}/metric", client, requests.Session()
+        self.headers: Mapping[str, str] = {}
+
+    def send(
+        self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Send a request with a JSON body; text and bytes go as they are."""
+        raw = body if isinstance(body, str | bytes) or body is None else json.dumps(body)
+        given = {"X-Auth-Token": self.client.api.get_token(), "Content-Type": "application/json", **(headers or {})}
+        answer = self.connections.request(
+            method, self.url + path, data=raw, headers=given, timeout=30, allow_redirects=False
+        )
+        self.headers = answer.headers
+        is_json = "json" in answer.headers.get("Content-Type", "") and answer.content
+        return answer.status_code, answer.json() if is_json else answer.text
+
+
+@pytest.fixture(scope="module")
+def people(live_api: LiveApi) -> Iterator[Mapping[str, Person]]:
+    with ExitStack() as stack:
+        found: dict[str, Person] = {}
+        for user in ("admin", "demo"):
+            person = Person(live_api.url, stack.enter_context(signed_in(live_api, user)))
+            stack.enter_context(person.connections)
+            found[user] = person
+        yield found
+
+
+@pytest.fixture
+def admin(people: Mapping[str, Person]) -> Person:
+    return people["admin"]
+
+
+@pytest.fixture
+def demo(people: Mapping[str, Person]) -> Person:
+    return people["demo"]
+
+
+def a_kind(admin: Person, **attributes: object) -> str:
+    """Make a resource type."""
+    kind = a_name("kind").replace("-", "_")
+    status, body = admin.send("POST", "/v1/resource_type", {"name": kind, "attributes": attributes})
+    assert status == 201, body
+    return kind
+
+
+def a_resource(person: Person, kind: str = "generic", **fields: object) -> Any:
+    """Make a resource."""
+    status, body = person.send("POST", f"/v1/resource/{kind}", {"id": a_name("vm"), **fields})
+    assert status == 201, body
+    return body
+
+
+def a_metric(person: Person, *points: tuple[int, float], policy: str = "medium") -> str:
+    """Make a metric with measures at so many seconds of the hour."""
+    status, body = person.send("POST", "/v1/metric", {"archive_policy_name": policy})
+    assert status == 201, body
+    post(person, f"/v1/metric/{body['id']}/measures", points)
+    return str(body["id"])
+
+
+def post(person: Person, path: str, points: tuple[tuple[int, float], ...]) -> None:
+    """Write measures at so many seconds of the hour."""
+    at = HOUR.timestamp()
+    status, body = person.send("POST", path, [{"timestamp": at + second, "value": value} for second, value in points])
+    assert status == 202, body
+
+
+def patch_type(person: Person, kind: str, *operations: object) -> tuple[int, Any]:
+    """Send a JSON patch."""
+    return person.send(
+        "PATCH", f"/v1/resource_type/{kind}", list(operations), headers={"Content-Type": "application/json-patch+json"}
+    )
+
+
+def test_a_resource_type_gains_and_loses_attributes_and_its_resources_with_it(admin: Person, demo: Person) -> None:
+    kind = a_kind(admin, host={"type": "string", "required": False}, cores={"type": "number", "required": False})
+    made = a_resource(admin, kind, host="a", cores=2)
+    admin.send("PATCH", f"/v1/resource/{kind}/{made['id']}", {"host": "b"})
+    zone = {"op": "add", "path": "/attributes/zone", "value": {"type": "string", "options": {"fill": "north"}}}
+    status, body = patch_type(admin, kind, zone, {"op": "remove", "path": "/attributes/cores"})
+    assert status == 200, body
+    assert sorted(body["attributes"]) == ["host", "zone"]
+    _, states = admin.send("GET", f"/v1/resource/{kind}/{made['id']}/history")
+    assert [(state["host"], state["zone"], "cores" in state) for state in states] == [
+        ("a", "north", False), ("b", "north", False),
+    ]  # fmt: skip
+    _, found = admin.send("POST", f"/v1/search/resource/{kind}", {"=": {"zone": "north"}})
+    assert [one["id"] for one in found] == [made["id"]]
+    assert patch_type(admin, kind, zone)[0] == 200
+    assert patch_type(demo, kind, zone)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "add", "path": "/attributes/a", "value": {"type": "string"}},
+        {"op": "add", "path": "/attributes/a", "value": {"type": "number", "options": {"fill": "text"}}},
+        {"op": "add", "path": "/attributes/a", "value": {"type": ["string"], "required": False}},
+        {"op": "add", "path": "/attributes/a", "value": {"type": "string", "options": 1}},
+        {"op": "add", "path": "/attributes/a"},
+        {"op": "add", "path": "/attributes/id", "value": {"required": False}},
+        {"op": "add", "path": "/attributes/host", "value": {"type": "number", "required": False}},
+        {"op": "remove", "path": "/attributes/nowhere"},
+        {"op": "remove", "path": "/name"},
+        {"op": "replace", "path": "/attributes/host", "value": {}},
+        {"op": "remove"},
+        "remove",
+    ],
+)
+def test_a_change_of_a_resource_type_that_cannot_be_is_refused_whole(admin: Person, operation: object) -> None:
+    kind = a_kind(admin, host={"type": "string", "required": False})
+    fine = {"op": "add", "path": "/attributes/fine", "value": {"type": "string", "required": False}}
+    status, body = patch_type(admin, kind, fine, operation)
+    assert status == 400, body
+    assert list(admin.send("GET", f"/v1/resource_type/{kind}")[1]["attributes"]) == ["host"]
+
+
+def test_a_change_of_metrics_keeps_what_is_named_and_deletes_the_rest(admin: Person, demo: Person) -> None:
+    low = {"archive_policy_name": "low"}
+    made = a_resource(demo, metrics={"a": low, "b": low})
+    path = f"/v1/resource/generic/{made['id']}"
+    status, body = demo.send("PATCH", path, {"metrics": {"a": made["metrics"]["a"], "c": low}})
+    assert (status, sorted(body["metrics"])) == (200, ["a", "c"])
+    assert body["metrics"]["a"] == made["metrics"]["a"]
+    assert demo.send("GET", f"/v1/metric/{made['metrics']['b']}")[0] == 404
+    foreign = a_metric(admin)
+    status, body = demo.send("PATCH", path, {"metrics": {"a": made["metrics"]["a"], "stolen": foreign}})
+    assert status == 404
+    assert sorted(demo.send("GET", path)[1]["metrics"]) == ["a", "c"]
+
+
+def test_the_older_aggregation_over_metrics(admin: Person, demo: Person) -> None:
+    first, second = a_metric(admin, (0, 2), (60, 4)), a_metric(admin, (60, 8), (120, 16))
+    path = f"/v1/aggregation/metric?metric={first}&metric={second}&granularity=60"
+    whole = f"&start={HOUR.timestamp()}&stop={HOUR.timestamp() + 180}"
+    status, body = admin.send("GET", path + "&needed_overlap=0" + whole)
+    assert (status, [value for _, _, value in body]) == (200, [2, 6, 16])
+    assert [value for _, _, value in admin.send("GET", path + "&fill=0&aggregation=sum")[1]] == [2, 12, 16]
+    assert [value for _, _, value in admin.send("GET", path + "&fill=0&reaggregation=max&resample=3600")[1]] == [26 / 3]
+    status, body = admin.send("GET", path + whole)
+    assert status == 400
+    assert "overlap" in body["description"]["reason"]
+    one = f"/v1/aggregation/metric?metric={first}"
+    assert [point[1:] for point in admin.send("GET", one)[1]] == [[3600, 3], [60, 2], [60, 4]]
+    status, body = demo.send("GET", one)
+    assert (status, body["description"]) == (404, f"Metric {first} does not exist")
+    for wrong in ("&aggregation=no", "&reaggregation=no", "&resample=7200", "&granularity=x", "&fill=x"):
+        assert admin.send("GET", one + wrong)[0] == 400, wrong
+    assert admin.send("GET", "/v1/aggregation/metric?metric=x")[0] == 400
+    assert admin.send("GET", "/v1/aggregation/metric") == (200, [])
+
+
+def test_the_older_aggregation_over_resources_and_groups_of_them(admin: Person, demo: Person) -> None:
+    kind = a_kind(admin, host={"type": "string"}, zone={"type": "string"})
+    for host, zone, value in (("a", "n", 1.0), ("a", "n", 3.0), ("b", "s", 5.0)):
+        made = a_resource(admin, kind, host=host, zone=zone, metrics={"cpu": {"archive_policy_name": "medium"}})
+        post(admin, f"/v1/metric/{made['metrics']['cpu']}/measures", ((0, value),))
+    path = f"/v1/aggregation/resource/{kind}/metric/cpu?granularity=60"
+    status, body = admin.send("POST", path + "&groupby=host&groupby=zone", {})
+    assert status == 200, body
+    assert [(one["group"], one["measures"][0][2]) for one in body] == [
+        ({"host": "a", "zone": "n"}, 2), ({"host": "b", "zone": "s"}, 5),
+    ]  # fmt: skip
+    assert [point[2] for point in admin.send("POST", path, {"=": {"host": "a"}})[1]] == [2]
+    assert admin.send("POST", path + "&filter=host='c'") == (200, [])
+    assert demo.send("POST", path, {}) == (200, [])
+    assert admin.send("POST", "/v1/aggregation/resource/nowhere/metric/cpu", {})[0] == 404
