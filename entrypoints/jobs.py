@@ -144,6 +144,8 @@ def evaluate_alarms() -> None:
     """Judge the due alarms, and relay at once what changed."""
     with transaction(database()) as tx:
         result = alarms.evaluate_due(tx, now=utc_now(), limit=EVALUATE_ALARMS_MAX)
+    if result.slow is not None:
+        log.warning("alarm.too_slow_to_evaluate", alarm_id=str(result.slow))
     if result.transitions:
         relay_outbox.apply_async(expires=TICK_EXPIRES_S)
 

@@ -27,10 +27,11 @@ from alarms.service.deliveries import (
     send_test_event,
     signing_secrets,
 )
-from alarms.service.evaluations import EvaluationResult, evaluate_due, has_due
+from alarms.service.evaluations import EvaluationResult, Patience, evaluate_due, has_due
 
 __all__ = [
     "EvaluationResult",
+    "Patience",
     "create_alarm",
     "delete_alarm",
     "delete_quota",

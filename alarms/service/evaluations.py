@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import psycopg
+
 from alarms.evaluation import Verdict, evaluate
 from alarms.model import Alarm
 from alarms.service.diagnosis import find_missing
@@ -15,14 +17,26 @@ from alarms.time_constraint import is_within
 from foundation.database import Transaction
 
 EVALUATE_MAX = 10_000
+SHRINK_BY = 8
+"""What is left of a batch whose windows took too long: from 10,000 to one in five steps."""
+SLOW_AGAIN_AFTER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a statement may take that reads the windows of all due alarms, and of some of them."""
+
+    all_s: float = 20.0
+    some_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """How many alarms were judged, and how many of them changed state."""
+    """How many alarms were judged, how many of them changed state, and which one took too long and waits."""
 
     evaluated: int
     transitions: int
+    slow: UUID | None = None
 
 
 def has_due(tx: Transaction, now: datetime) -> bool:
@@ -30,21 +44,49 @@ def has_due(tx: Transaction, now: datetime) -> bool:
     return store.has_due(tx, now)
 
 
-def evaluate_due(tx: Transaction, now: datetime, *, limit: int = EVALUATE_MAX) -> EvaluationResult:
-    """Judge the due alarms; state, history, next evaluation and outbox event of each are committed together or not at all."""
+def evaluate_due(
+    tx: Transaction, now: datetime, *, limit: int = EVALUATE_MAX, patience: Patience | None = None
+) -> EvaluationResult:
+    """Judge the due alarms; state, history, next evaluation and outbox event of each are committed together or not at all.
+
+    Where their windows take too long to read, only the first of them are judged and the others stay due; one that takes
+    too long alone waits for SLOW_AGAIN_AFTER in the state that it has, so that it stops no other.
+    """
     claimed = store.claim_due(tx, now, limit=min(limit, EVALUATE_MAX))
     if not claimed:
         return EvaluationResult(0, 0)
     awake = [alarm for alarm in claimed if is_within(alarm.spec.time_constraints, now)]
     asleep = [alarm for alarm in claimed if not is_within(alarm.spec.time_constraints, now)]
     store.postpone(tx, [(alarm.id, next_evaluation(alarm, now)) for alarm in asleep])
-    verdicts = judge(tx, awake, now)
-    store.record_judged(tx, [_to_judged(alarm, verdicts[alarm.id], now) for alarm in awake], now=now)
-    transitions = [_to_transition(alarm, verdicts[alarm.id], now) for alarm in awake]
+    judged, verdicts = judge_in_time(tx, awake, now=now, patience=patience or Patience())
+    if verdicts is None:
+        store.postpone(tx, [(judged[0].id, now + SLOW_AGAIN_AFTER)])
+        return EvaluationResult(0, 0, slow=judged[0].id)
+    store.record_judged(tx, [_to_judged(alarm, verdicts[alarm.id], now) for alarm in judged], now=now)
+    transitions = [_to_transition(alarm, verdicts[alarm.id], now) for alarm in judged]
     for transition in transitions:
         if transition.is_change or _is_repeated(transition, verdicts[transition.alarm.id]):
             publish_transition(tx, transition)
-    return EvaluationResult(len(awake), sum(transition.is_change for transition in transitions))
+    return EvaluationResult(len(judged), sum(transition.is_change for transition in transitions))
+
+
+def judge_in_time(
+    tx: Transaction, alarms: Sequence[Alarm], *, now: datetime, patience: Patience
+) -> tuple[Sequence[Alarm], Mapping[UUID, Verdict] | None]:
+    """Judge as many of the first alarms as can be read in time; where even one cannot, return it alone and no verdict."""
+    before, limit_s = store.statement_limit(tx), patience.all_s
+    while True:
+        try:
+            with tx.transaction():
+                store.limit_statements(tx, f"{round(limit_s * 1000)}ms")
+                verdicts = judge(tx, alarms, now)
+                store.limit_statements(tx, before)
+        except psycopg.errors.QueryCanceled:
+            if len(alarms) == 1:
+                return alarms, None
+        else:
+            return alarms, verdicts
+        alarms, limit_s = alarms[: max(1, len(alarms) // SHRINK_BY)], patience.some_s
 
 
 def judge(tx: Transaction, alarms: Sequence[Alarm], now: datetime) -> Mapping[UUID, Verdict]:

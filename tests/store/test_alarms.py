@@ -351,6 +351,23 @@ def test_many_evaluators_at_once_judge_each_alarm_once(pool: Pool, committed_ala
         assert sum(threads.map(evaluate, range(4))) == len(committed_alarms)
 
 
+def test_an_alarm_that_takes_too_long_waits_and_stops_no_other(pool: Pool, committed_alarms: Sequence[UUID]) -> None:
+    impatient = service.Patience(all_s=0.2, some_s=0.1)
+    with transaction(pool) as other:
+        other.execute("LOCK TABLE resource IN ACCESS EXCLUSIVE MODE")
+        with transaction(pool) as tx:
+            limit = tx.execute("SHOW statement_timeout").fetchone()
+            held = service.evaluate_due(tx, NOW, patience=impatient)
+            assert tx.execute("SHOW statement_timeout").fetchone() == limit
+    assert (held.evaluated, held.slow in committed_alarms) == (0, True)
+    with transaction(pool) as tx:
+        assert service.evaluate_due(tx, NOW).evaluated == len(committed_alarms) - 1
+    with transaction(pool) as tx:
+        assert tx.execute("SHOW statement_timeout").fetchone() == limit
+        row = tx.execute("SELECT state, next_evaluation_at - %s FROM alarm WHERE id = %s", (NOW, held.slow)).fetchone()
+    assert row == ("insufficient data", timedelta(minutes=10))
+
+
 def test_an_evaluation_that_is_rolled_back_leaves_nothing(pool: Pool, committed_alarms: Sequence[UUID]) -> None:
     class Crash(Exception):
         """The worker dies before its commit."""
