@@ -11,10 +11,12 @@ from api.body import JsonBody, new_router, parse_json
 from api.context import context_of
 from api.gnocchi.answers import RequestListing, answer, is_true, link_header, uuid_or_none
 from api.gnocchi.measures import RawBody
+from api.gnocchi.preconditions import has_precondition, is_unchanged, require_change_allowed, tag_headers
 from api.gnocchi.wire import from_wire_metric, from_wire_text, from_wire_timestamp, to_wire_resource
 from api.transaction import RequestTransaction, SnapshotTransaction
 from foundation.database import Transaction
 from foundation.errors import Invalid
+from identity.model import Caller
 from metering.filters import Filter, parse_json_filter, parse_string_filter
 from metering.model import Listing, Resource
 from metering.samples import OLDEST
@@ -73,6 +75,20 @@ def split_fields(body: object) -> tuple[dict[str, Any], dict[str, Any]]:
 def to_wire(tx: Transaction, resource: Resource) -> dict[str, Any]:
     """Write a resource with all attributes of its type."""
     return to_wire_resource(resource, policies.get_resource_type(tx, resource.resource_type))
+
+
+def answer_resource(tx: Transaction, resource: Resource, *, status: int = 200, location: str | None = None) -> Response:
+    """Write a resource with its entity tag."""
+    body = to_wire(tx, resource)
+    place = {"Location": location} if location is not None else {}
+    return answer(body, status, {**tag_headers(body, resource), **place})
+
+
+def check_precondition(request: Request, tx: Transaction, caller: Caller, *, resource_type: str, name: str) -> None:
+    """Hold the resource still and compare its state, where the request asks for one."""
+    if has_precondition(request):
+        held = resources.lock_resource(tx, caller, name, resource_type=resource_type)
+        require_change_allowed(request, tag_headers(to_wire(tx, held), held))
 
 
 def to_wire_page(
@@ -176,7 +192,7 @@ def create_resource(
         metrics=from_wire_metrics(common.get("metrics", {})),
         now=now,
     )
-    return answer(to_wire(tx, made), 201, {"Location": f"/v1/resource/{resource_type}/{made.id}"})
+    return answer_resource(tx, made, status=201, location=f"/v1/resource/{resource_type}/{made.id}")
 
 
 def from_wire_instant(fields: Mapping[str, Any], name: str, now: Any) -> Any:
@@ -186,9 +202,14 @@ def from_wire_instant(fields: Mapping[str, Any], name: str, now: Any) -> Any:
 
 
 @router.get("/resource/{resource_type}/{name}")
-def show_resource(tx: SnapshotTransaction, caller: RequestCaller, resource_type: str, name: str) -> Response:
-    """Show a resource."""
-    return answer(to_wire(tx, resources.get_resource(tx, caller, name, resource_type=resource_type)))
+def show_resource(
+    request: Request, tx: SnapshotTransaction, caller: RequestCaller, resource_type: str, name: str
+) -> Response:
+    """Show a resource, unless the client has this state of it already."""
+    found = resources.get_resource(tx, caller, name, resource_type=resource_type)
+    body = to_wire(tx, found)
+    headers = tag_headers(body, found)
+    return Response(status_code=304, headers=headers) if is_unchanged(request, headers) else answer(body, 200, headers)
 
 
 @router.patch("/resource/{resource_type}/{name}")
@@ -197,6 +218,7 @@ def update_resource(
 ) -> Response:
     """Change a resource."""
     now = context_of(request).clock()
+    check_precondition(request, tx, caller, resource_type=resource_type, name=name)
     common, attributes = split_fields(body)
     changes: dict[str, Any] = {
         field: from_wire_text(common, field) or "" for field in ("project_id", "user_id") if field in common
@@ -214,7 +236,7 @@ def update_resource(
         metrics=from_wire_metrics(common["metrics"]) if "metrics" in common else None,
         now=now,
     )
-    return answer(to_wire(tx, updated))
+    return answer_resource(tx, updated)
 
 
 @router.delete("/resource/{resource_type}/{name}")
@@ -222,6 +244,7 @@ def delete_resource(
     request: Request, tx: RequestTransaction, caller: WriterCaller, resource_type: str, name: str
 ) -> Response:
     """Delete a resource with its metrics."""
+    check_precondition(request, tx, caller, resource_type=resource_type, name=name)
     resources.delete_resource(tx, caller, name, resource_type=resource_type, now=context_of(request).clock())
     return Response(status_code=204)
 

@@ -107,6 +107,15 @@ def create_resource(
     return get_resource(tx, caller, str(resource.id))
 
 
+def lock_resource(tx: Transaction, caller: Caller, name: str, *, resource_type: str) -> Resource:
+    """Return a resource that nobody else changes until the transaction ends; raise Forbidden for one not to be changed."""
+    found = get_resource(tx, caller, name, resource_type=resource_type)
+    require_change(caller, found)
+    hold_resource_type(tx, found.resource_type)
+    resources.lock_resource(tx, found.id)
+    return get_resource(tx, caller, name, resource_type=resource_type)
+
+
 def update_resource(
     tx: Transaction,
     caller: Caller,
@@ -119,14 +128,13 @@ def update_resource(
     now: datetime,
 ) -> Resource:
     """Change a resource; `changes` holds any of project_id, user_id, started_at and ended_at."""
-    former = get_resource(tx, caller, name, resource_type=resource_type)
-    require_change(caller, former)
+    former = lock_resource(tx, caller, name, resource_type=resource_type)
     if not is_admin(caller) and changes.get("project_id", former.project_id) not in (
         former.project_id,
         caller.project_id,
     ):
         raise Forbidden("only an admin may give a resource to another project")
-    kind = hold_resource_type(tx, former.resource_type)
+    kind = get_resource_type(tx, former.resource_type)
     told = checked_attributes(kind, attributes, is_new=False)
     updated = replace(former, attributes={**former.attributes, **told}, **changes)
     check_order(updated.started_at, updated.ended_at)

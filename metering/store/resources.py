@@ -163,9 +163,13 @@ UPDATE: LiteralString = """
 """
 
 
+def lock_resource(tx: Transaction, resource_id: UUID) -> None:
+    """Wait until nobody else changes a resource, and keep it so until the transaction ends."""
+    tx.execute(LOCK, (resource_id,))
+
+
 def update_resource(tx: Transaction, resource: Resource, *, now: datetime) -> None:
-    """Bring a resource to a new state, keeping the former as a revision."""
-    tx.execute(LOCK, (resource.id,))
+    """Bring a resource, which is locked, to a new state, keeping the former as a revision."""
     tx.execute(UPDATE, {**asdict(resource), "attributes": Jsonb(resource.attributes), "now": now})
 
 

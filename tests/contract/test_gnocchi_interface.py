@@ -134,6 +134,33 @@ def test_a_change_of_a_resource_type_that_cannot_be_is_refused_whole(admin: Pers
     assert list(admin.send("GET", f"/v1/resource_type/{kind}")[1]["attributes"]) == ["host"]
 
 
+def test_a_state_of_a_resource_has_a_tag_that_requests_can_ask_for(demo: Person) -> None:
+    made = a_resource(demo)
+    created = demo.headers["ETag"]
+    path = f"/v1/resource/generic/{made['id']}"
+    status, shown = demo.send("GET", path)
+    assert (status, demo.headers["ETag"], shown) == (200, created, made)
+    for asked, answered in (
+        ({"If-None-Match": created}, 304), ({"If-None-Match": "*"}, 304), ({"If-None-Match": '"other"'}, 200),
+        ({"If-Match": f'"other", {created}'}, 200), ({"If-Match": '"other"'}, 412), ({"If-Match": "*"}, 200),
+        ({"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 304), ({"If-Modified-Since": "no date"}, 200),
+        ({"If-Unmodified-Since": "Thu, 01 Jan 2015 00:00:00 GMT"}, 412),
+    ):  # fmt: skip
+        assert demo.send("GET", path, headers=asked)[0] == answered, asked
+    change = {"started_at": "2026-01-01T00:00:00"}
+    assert demo.send("PATCH", path, change, headers={"If-Match": '"other"'})[0] == 412
+    assert demo.send("PATCH", path, change, headers={"If-None-Match": created})[0] == 412
+    assert demo.send("GET", path)[1] == made
+    assert demo.send("PATCH", path, change, headers={"If-Match": created})[0] == 200
+    changed = demo.headers["ETag"]
+    assert demo.send("DELETE", path, headers={"If-Match": created})[0] == 412
+    demo.send("POST", f"{path}/metric", {"load": {"archive_policy_name": "low"}})
+    assert demo.send("DELETE", path, headers={"If-Match": changed})[0] == 412
+    demo.send("GET", path)
+    assert demo.send("DELETE", path, headers={"If-Match": demo.headers["ETag"]})[0] == 204
+    assert demo.send("PATCH", path, change, headers={"If-Match": "*"})[0] == 404
+
+
 def test_a_change_of_metrics_keeps_what_is_named_and_deletes_the_rest(admin: Person, demo: Person) -> None:
     low = {"archive_policy_name": "low"}
     made = a_resource(demo, metrics={"a": low, "b": low})
