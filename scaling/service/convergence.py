@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+import structlog
 
 from compute import service as compute
 from compute.model import LaunchRequest
@@ -19,6 +20,8 @@ from scaling.model import GROUP_METADATA_KEY, Cause, DecisionKind, GroupState, M
 from scaling.service.activities import record_activity
 from scaling.service.members import end_gone_memberships, read_members
 from scaling.store import groups as store
+
+log = structlog.get_logger("scaling")
 
 GROUPS_MAX = 100
 FAULT_LENGTH_MAX = 300
@@ -61,8 +64,11 @@ def _converge_apart(tx: Transaction, group: ScalingGroup, now: datetime) -> Conv
             return _converge(tx, group, now)
     except psycopg.OperationalError:
         raise
-    except (DomainError, psycopg.Error) as error:
-        reason = f"a step failed: {error}"
+    except Exception as error:
+        if not isinstance(error, DomainError):
+            log.exception("scaling.step_failed", group_id=str(group.id))
+        what = error.message if isinstance(error, DomainError) else f"an error of ours ({type(error).__name__})"
+        reason = f"a step failed: {what}"
         held = _record_failure(tx, group, DecisionKind.LAUNCH_FAILURE, reason=reason[:FAULT_LENGTH_MAX], now=now)
         store.record_convergence(
             tx,

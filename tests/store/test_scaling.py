@@ -271,6 +271,17 @@ def test_a_group_whose_step_fails_in_the_database_is_held_and_holds_up_no_other(
     assert told.decision is DecisionKind.LAUNCH_FAILURE
 
 
+def test_a_group_whose_step_fails_by_an_error_of_ours_is_held_and_tells_no_detail(tx: Transaction) -> None:
+    world = a_world(tx)
+    spec = replace(a_spec(world.cloud), name="broken")
+    broken = service.create_group(tx, spec, caller=world.cloud.caller, now=NOW).group.id
+    tx.execute("UPDATE scaling_group SET launch = jsonb_set(launch, '{metadata}', '[1]') WHERE id = %s", (broken,))
+    world.converge()
+    assert len(world.view().members) == 2
+    (told,) = service.list_activities(tx, broken, caller=world.cloud.caller)
+    assert told.reason.startswith("a step failed: an error of ours (TypeError)")
+
+
 def test_another_project_s_private_image_is_out_of_a_group_s_reach(tx: Transaction) -> None:
     cloud = a_cloud(tx)
     tx.execute("UPDATE image SET visibility = 'private', project_id = 'another' WHERE id = %s", (cloud.image.id,))
