@@ -370,6 +370,22 @@ class InstanceAction:
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceLife:
+    """From when to when an instance was there, and how large; `deleted_at` None: it still is."""
+
+    id: UUID
+    project_id: str
+    name: str
+    flavor_name: str
+    vcpus: int
+    ram_mib: int
+    disk_gib: int
+    vm_state: VmState
+    launched_at: datetime
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class ConsoleOutput:
     """The tail of a serial console; `answered_at` is when the agent read it, None before the first time."""
 

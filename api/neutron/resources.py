@@ -31,9 +31,16 @@ class RuleNotFound(NotFound):
 
 def read_networks(request: Request, tx: Transaction, caller: Caller) -> Sequence[dict[str, Any]]:
     """Return the networks that the caller may use, its own first."""
-    networks = service.list_networks(tx, caller=caller, now=context_of(request).clock())
-    subnets = service.list_subnets(tx, caller=caller)
+    now = context_of(request).clock()
+    networks = service.list_networks(tx, caller=caller, now=now)
+    subnets = service.list_subnets(tx, caller=caller, now=now)
     return [to_wire_network(network, subnets) for network in networks]
+
+
+def read_subnets(request: Request, tx: Transaction, caller: Caller) -> Sequence[dict[str, Any]]:
+    """Return the subnets that the caller may use."""
+    subnets = service.list_subnets(tx, caller=caller, now=context_of(request).clock())
+    return [to_wire_subnet(subnet) for subnet in subnets]
 
 
 def read_groups(request: Request, tx: Transaction, caller: Caller) -> Sequence[dict[str, Any]]:
@@ -75,16 +82,16 @@ def show_network(network: str, request: Request, tx: RequestTransaction, caller:
 @router.get("/subnets")
 def list_subnets(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
     """List subnets."""
-    subnets = [to_wire_subnet(subnet) for subnet in service.list_subnets(tx, caller=caller)]
-    return answer_list(request, "subnets", resources=subnets, page=page, own_project_id=caller.project_id)
+    return answer_list(
+        request, "subnets", resources=read_subnets(request, tx, caller), page=page, own_project_id=caller.project_id
+    )
 
 
 @router.get("/subnets/{subnet}")
 def show_subnet(subnet: str, request: Request, tx: RequestTransaction, caller: RequestCaller) -> dict[str, Any]:
     """Show one subnet."""
-    subnets = [to_wire_subnet(found) for found in service.list_subnets(tx, caller=caller)]
     missing = SubnetNotFound(f"Subnet {subnet[:64]} could not be found.")
-    return {"subnet": one(subnets, subnet, missing=missing, request=request)}
+    return {"subnet": one(read_subnets(request, tx, caller), subnet, missing=missing, request=request)}
 
 
 @router.get("/ports")

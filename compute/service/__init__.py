@@ -51,6 +51,7 @@ from compute.service.networks import (
     list_subnets,
 )
 from compute.service.quotas import QuotaChange, change_quota, get_quota, get_usage, require_sight, reset_quota
+from compute.service.usages import list_lives
 
 __all__ = [
     "FlavorRequest",
@@ -85,6 +86,7 @@ __all__ = [
     "list_images",
     "list_instances",
     "list_keypairs",
+    "list_lives",
     "list_networks",
     "list_ports",
     "list_security_group_rules",

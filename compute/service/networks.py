@@ -83,19 +83,19 @@ def subnet_of_network(network: Network, cidr: IPv4Network) -> Subnet:
 
 
 def list_networks(tx: Transaction, *, caller: Caller, now: datetime) -> Sequence[Network]:
-    """List the networks that the caller may see: its own, the shared ones, and for an admin the other projects' after them.
-
-    A project's own is made at its first look, if a subnet is free.
-    """
+    """List the networks that the caller may see: its own, the shared ones, and for an admin the other projects' after them."""
+    ensure_own_at_first_look(tx, caller, now=now)
     seen = networks.list_networks(tx, project_id=scope_of(caller))
-    if not any(network.project_id == caller.project_id and not network.is_shared for network in seen):
-        try:
-            with tx.transaction():
-                ensure_project_network(tx, caller.project_id, now=now)
-        except NetworkExhausted:
-            return seen
-        seen = networks.list_networks(tx, project_id=scope_of(caller))
     return sorted(seen, key=lambda network: distance_of(network, caller))
+
+
+def ensure_own_at_first_look(tx: Transaction, caller: Caller, *, now: datetime) -> None:
+    """Make the network of a project that has none yet, if a subnet is free."""
+    try:
+        with tx.transaction():
+            ensure_project_network(tx, caller.project_id, now=now)
+    except NetworkExhausted:
+        return
 
 
 def distance_of(network: Network, caller: Caller) -> int:
@@ -110,8 +110,9 @@ def scope_of(caller: Caller) -> str | None:
     return None if policy.is_admin(caller) else caller.project_id
 
 
-def list_subnets(tx: Transaction, *, caller: Caller) -> Sequence[Subnet]:
-    """List the subnets that the caller may use."""
+def list_subnets(tx: Transaction, *, caller: Caller, now: datetime) -> Sequence[Subnet]:
+    """List the subnets that the caller may see, its own network's too if this is its first look."""
+    ensure_own_at_first_look(tx, caller, now=now)
     return networks.list_subnets(tx, project_id=scope_of(caller))
 
 

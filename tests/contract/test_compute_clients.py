@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
@@ -277,6 +277,43 @@ def test_the_operator_looks_at_hosts_and_all_projects(cloud: LiveCloud) -> None:
     assert "simulated" in [row["Hypervisor Hostname"] for row in hypervisors]
     assert {row["Binary"] for row in services} == {"nova-compute"}
     assert shown["name"] == image
+
+
+def test_a_project_that_was_made_a_moment_ago_launches_at_once_and_sees_its_use(cloud: LiveCloud) -> None:
+    name = f"new-{uuid4().hex[:8]}"
+    admin: Any = cloud.admin
+    identity = admin.identity
+    project = identity.create_project(name=name, domain_id="default")
+    user = identity.create_user(name=name, password=name, domain_id="default")
+    member = identity.find_role("member")
+    identity.assign_project_role_to_user(project, user, member)
+    domains = {"user_domain_id": "default", "project_domain_id": "default"}
+    sign_in: Any = {"username": name, "password": name, "project_name": name, **domains}
+    fresh: Any = Connection(auth=sign_in | {"auth_url": f"{cloud.api.url}/identity/v3"})
+    assert [subnet.name for subnet in fresh.network.subnets()] == ["private-subnet", "shared-subnet"]
+    flavor, image = fresh.compute.find_flavor(NANO), fresh.image.find_image(MANIFEST["name"])
+    made = fresh.compute.create_server(name=name, image_id=image.id, flavor_id=flavor.id, networks="auto")
+    server = fresh.compute.wait_for_server(made, wait=WAIT_S_MAX)
+    assert list(server.addresses) == ["private"]
+    now = datetime.now(UTC).replace(tzinfo=None)
+    period = {"start": now - timedelta(hours=1), "end": now + timedelta(hours=1)}
+    usage = fresh.compute.get_usage(project.id, **period)
+    assert [row["instance_id"] for row in usage.server_usages] == [server.id]
+    assert 0 < usage.total_hours < 0.1
+    assert usage.total_memory_mb_usage == pytest.approx(usage.total_hours * flavor.ram)
+    (listed,) = [each for each in admin.compute.usages(**period) if each.project_id == project.id]
+    assert listed.total_hours == pytest.approx(usage.total_hours, abs=0.05)
+    assert cloud.get(f"/compute/v2.1/os-simple-tenant-usage/{project.id}").status_code == 403
+    assert cloud.get("/compute/v2.1/os-simple-tenant-usage").status_code == 403
+    fresh.compute.delete_server(server)
+    fresh.compute.wait_for_delete(server, wait=WAIT_S_MAX)
+    (row,) = fresh.compute.get_usage(project.id, **period).server_usages
+    assert (row["state"], row["ended_at"] is not None) == ("terminated", True)
+
+
+def test_the_command_line_client_shows_use(cloud: LiveCloud) -> None:
+    shown, _ = looked_at(cloud, "nephoscope-admin", ["usage show", "usage list"])
+    assert {"Project", "Servers", "CPU Hours"} <= set(shown)
 
 
 def test_a_key_pair_is_made_listed_shown_and_deleted(nova: Any) -> None:

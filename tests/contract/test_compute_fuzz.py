@@ -57,6 +57,7 @@ LISTS = {
     "/compute/v2.1/servers": "limit marker sort_key sort_dir name status image flavor ip changes-since tags all_tenants uuid",
     "/compute/v2.1/servers/detail": "limit marker deleted vm_state tenant_id host reservation_id status",
     "/compute/v2.1/flavors/detail": "limit marker is_public minRam minDisk",
+    "/compute/v2.1/os-simple-tenant-usage/p": "start end detailed limit marker",
     "/compute/v2.1/limits": "tenant_id reserved",
     "/image/v2/images": "limit marker name id names sort sort_key sort_dir size_min size_max os_hidden visibility tag owner",
     "/network/v2.0/networks": "limit marker fields sort_key sort_dir name id shared tags router:external",
