@@ -1,9 +1,9 @@
 """The SQL that rollers and readers share, so that a bucket is the same to the bit whoever computes it.
 
 TOUCHED wants a relation `marked (metric_key, first_at, last_at)` before it and gives `touched (metric_key, observed_at)`;
-TRACED wants `dirty (metric_key, granularity_us, first_at, end_at)`, whole buckets of one width, and gives `traced`, each
-reading of them with its bucket and its increase;
-STATISTICS are the columns of a rollup over `traced`, every sum in order of time.
+TRACED wants `stretch (metric_key, meter_type, granularities_us, first_at, end_at)`, whole buckets of those widths, and gives
+`traced`, each reading of them with its increase, and `bucketed`, the same with its bucket, once for each width;
+STATISTICS are the columns of a rollup over readings of one bucket, every sum in order of time.
 OFFSET 0 keeps the planner from turning an index scan a metric into a hash join over everything: it cannot know how few rows
 bounds that come from columns leave.
 """
@@ -39,21 +39,20 @@ TOUCHED: LiteralString = """
 
 TRACED: LiteralString = """
     reading AS (
-        SELECT d.metric_key, d.granularity_us, m.observed_at, m.boot_epoch, m.value, m.adopted,
-            date_bin(d.granularity_us * INTERVAL '1 microsecond', m.observed_at, TIMESTAMPTZ 'epoch') AS bucket,
+        SELECT d.metric_key, d.meter_type, d.granularities_us, m.observed_at, m.boot_epoch, m.value, m.adopted,
             lag(m.value) OVER earlier AS lag_value, lag(m.observed_at) OVER earlier AS lag_at
-        FROM dirty d
+        FROM stretch d
         CROSS JOIN LATERAL (
             SELECT observed_at, boot_epoch, value, adopted FROM measure
             WHERE metric_key = d.metric_key AND observed_at >= d.first_at AND observed_at < d.end_at
             OFFSET 0
         ) m
         WINDOW earlier AS (
-            PARTITION BY d.metric_key, d.granularity_us, d.first_at, m.boot_epoch ORDER BY m.observed_at
+            PARTITION BY d.metric_key, d.granularities_us, d.first_at, m.boot_epoch ORDER BY m.observed_at
         )
     ),
     followed AS (
-        SELECT r.metric_key, r.granularity_us, r.bucket, r.observed_at, r.boot_epoch, r.value, r.adopted,
+        SELECT r.metric_key, r.meter_type, r.granularities_us, r.observed_at, r.boot_epoch, r.value, r.adopted,
             coalesce(r.lag_at, p.observed_at) AS previous_at, coalesce(r.lag_value, p.value) AS previous_value
         FROM reading r
         LEFT JOIN LATERAL (
@@ -66,22 +65,28 @@ TRACED: LiteralString = """
         ) p ON true
     ),
     traced AS (
-        SELECT f.metric_key, f.granularity_us, f.bucket, f.observed_at, f.boot_epoch, f.value,
+        SELECT f.metric_key, f.granularities_us, f.observed_at, f.boot_epoch, f.value,
             CASE
                 WHEN f.previous_at IS NULL THEN
-                    CASE WHEN c.meter_type = 'cumulative' AND f.boot_epoch <> 0 AND NOT f.adopted
+                    CASE WHEN f.meter_type = 'cumulative' AND f.boot_epoch <> 0 AND NOT f.adopted
                         THEN greatest(0, f.value) END
-                WHEN c.meter_type <> 'cumulative' OR f.value >= f.previous_value THEN f.value - f.previous_value
+                WHEN f.meter_type <> 'cumulative' OR f.value >= f.previous_value THEN f.value - f.previous_value
                 WHEN f.boot_epoch = 0 THEN greatest(0, f.value)
                 ELSE 0
             END AS increase,
-            extract(epoch FROM CASE
+            date_part('epoch', CASE
                 WHEN f.previous_at IS NOT NULL THEN f.observed_at - f.previous_at
-                WHEN c.meter_type = 'cumulative' AND f.boot_epoch <> 0 AND NOT f.adopted THEN greatest(
+                WHEN f.meter_type = 'cumulative' AND f.boot_epoch <> 0 AND NOT f.adopted THEN greatest(
                     INTERVAL '0', f.observed_at - (TIMESTAMPTZ 'epoch' + f.boot_epoch * INTERVAL '1 microsecond'))
-            END)::float8 AS elapsed_s
+            END) AS elapsed_s
         FROM followed f
-        JOIN metric c ON c.key = f.metric_key
+    ),
+    bucketed AS (
+        SELECT t.metric_key, g.granularity_us, t.observed_at, t.boot_epoch, t.value, t.increase, t.elapsed_s,
+            date_bin(g.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') AS bucket
+        FROM traced t
+        CROSS JOIN LATERAL unnest(t.granularities_us) AS g (granularity_us)
+        OFFSET 0
     )
 """
 """The increase is counters.increase_of in SQL. A boot's readings are at most a day older than it (ingest sees to that)."""

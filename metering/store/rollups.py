@@ -46,14 +46,25 @@ RECOMPUTE: LiteralString = (
     + TOUCHED
     + """,
     dirty AS MATERIALIZED (
-        SELECT metric_key, granularity_us, first_at, first_at + granularity_us * INTERVAL '1 microsecond' AS end_at
+        SELECT DISTINCT t.metric_key, c.meter_type, g.granularity_us,
+            date_bin(g.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') AS bucket
+        FROM touched t
+        JOIN metric c ON c.key = t.metric_key AND c.status = 'active'
+        JOIN archive_policy_granularity g ON g.archive_policy_name = c.archive_policy_name
+    ),
+    stretch AS MATERIALIZED (
+        SELECT metric_key, meter_type, array_agg(DISTINCT granularity_us) AS granularities_us,
+            min(bucket) AS first_at, max(end_at) AS end_at
         FROM (
-            SELECT DISTINCT t.metric_key, g.granularity_us,
-                date_bin(g.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') AS first_at
-            FROM touched t
-            JOIN metric c ON c.key = t.metric_key AND c.status = 'active'
-            JOIN archive_policy_granularity g ON g.archive_policy_name = c.archive_policy_name
-        ) b
+            SELECT *, count(*) FILTER (WHERE starts_anew) OVER (PARTITION BY metric_key ORDER BY bucket, end_at DESC) AS place
+            FROM (
+                SELECT *, coalesce(bucket > max(end_at) OVER (
+                    PARTITION BY metric_key ORDER BY bucket, end_at DESC
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), true) AS starts_anew
+                FROM (SELECT *, bucket + granularity_us * INTERVAL '1 microsecond' AS end_at FROM dirty) e
+            ) n
+        ) p
+        GROUP BY metric_key, meter_type, place
     ),
 """
     + TRACED
@@ -65,7 +76,8 @@ RECOMPUTE: LiteralString = (
 """
     + STATISTICS
     + """
-    FROM traced GROUP BY metric_key, granularity_us, bucket
+    FROM bucketed JOIN dirty USING (metric_key, granularity_us, bucket)
+    GROUP BY metric_key, granularity_us, bucket
     ON CONFLICT (metric_key, granularity_us, bucket) DO UPDATE SET
         count = EXCLUDED.count, sum = EXCLUDED.sum, min = EXCLUDED.min, max = EXCLUDED.max,
         first = EXCLUDED.first, last = EXCLUDED.last, deviation_sq = EXCLUDED.deviation_sq,
@@ -75,11 +87,18 @@ RECOMPUTE: LiteralString = (
         increase_deviation_sq = EXCLUDED.increase_deviation_sq, increase_elapsed_s = EXCLUDED.increase_elapsed_s
 """
 )
+"""Dirty buckets that touch or overlap, of whatever width, are one stretch, so that each reading is fetched and traced once."""
+
+ALLOW_NESTED_LOOPS: LiteralString = "SELECT set_config('enable_nestloop', %s, true)"
+"""The planner cannot know how many buckets marks touch; where it thinks of one it would compare each with each. LATERAL is not concerned."""
 
 
 def recompute_marked(tx: Transaction, mark_ids: Sequence[int]) -> int:
     """Write the rollups of all buckets that the marks touch, from raw; return how many."""
-    return tx.execute(RECOMPUTE, {"ids": list(mark_ids)}).rowcount
+    tx.execute(ALLOW_NESTED_LOOPS, ("off",))
+    written = tx.execute(RECOMPUTE, {"ids": list(mark_ids)}).rowcount
+    tx.execute(ALLOW_NESTED_LOOPS, ("on",))
+    return written
 
 
 DROP_MARKS: LiteralString = "DELETE FROM dirty_mark WHERE id = ANY(%s)"

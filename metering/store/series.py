@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from foundation.database import Transaction
 from metering.rollups import shard_of
+from metering.samples import OLDEST
 from metering.store.fragments import STATISTICS, TOUCHED, TRACED
 from metering.store.measures import POSTGRES_EPOCH_US
 
@@ -34,10 +35,22 @@ class BucketColumns:
     values: NDArray[np.float64]
 
 
+WHOLE_BUCKETS_MAX = 32
+"""A marked metric's stretch of at most so many buckets is read from raw as a whole, which costs less than asking what the marks touch."""
+
 ASKED: LiteralString = """
-    WITH asked AS MATERIALIZED (
-        SELECT u.metric_key, u.granularity_us, u.start_at, u.stop_at,
-            %(from_rollups)s AND g.granularity_us IS NOT NULL AS is_kept
+    WITH backlog AS MATERIALIZED (
+        SELECT u.metric_key, u.first_at, max(u.last_at) AS last_at
+        FROM dirty_mark d
+        CROSS JOIN LATERAL unnest(d.metric_keys, d.first_ats, d.last_ats) AS u (metric_key, first_at, last_at)
+        WHERE %(from_rollups)s AND d.shard = ANY(%(shards)s) AND u.first_at < %(stop_max)s
+        GROUP BY u.metric_key, u.first_at
+    ),
+    asked AS MATERIALIZED (
+        SELECT u.metric_key, c.meter_type, u.granularity_us, u.start_at, u.stop_at,
+            %(from_rollups)s AND g.granularity_us IS NOT NULL AND NOT (
+                u.stop_at - u.start_at <= %(whole_buckets_max)s * u.granularity_us * INTERVAL '1 microsecond'
+                AND u.metric_key IN (SELECT metric_key FROM backlog)) AS is_kept
         FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[], %(starts)s::timestamptz[],
             %(stops)s::timestamptz[]) AS u (metric_key, granularity_us, start_at, stop_at)
         JOIN metric c ON c.key = u.metric_key
@@ -45,25 +58,24 @@ ASKED: LiteralString = """
             ON g.archive_policy_name = c.archive_policy_name AND g.granularity_us = u.granularity_us
     ),
     marked AS MATERIALIZED (
-        SELECT u.metric_key, u.first_at, max(u.last_at) AS last_at
-        FROM dirty_mark d
-        CROSS JOIN LATERAL unnest(d.metric_keys, d.first_ats, d.last_ats) AS u (metric_key, first_at, last_at)
-        WHERE d.shard = ANY(%(shards)s) AND u.metric_key IN (SELECT metric_key FROM asked WHERE is_kept)
-        GROUP BY u.metric_key, u.first_at
+        SELECT * FROM backlog WHERE metric_key IN (SELECT metric_key FROM asked WHERE is_kept)
     ),
 """
+"""A mark that begins after all that is asked cannot touch it: what it touches lies at or after its beginning."""
 
 DIRTY: LiteralString = """,
-    dirty AS MATERIALIZED (
-        SELECT metric_key, granularity_us, first_at, first_at + granularity_us * INTERVAL '1 microsecond' AS end_at
+    stretch AS MATERIALIZED (
+        SELECT metric_key, meter_type, ARRAY[granularity_us] AS granularities_us, first_at,
+            first_at + granularity_us * INTERVAL '1 microsecond' AS end_at
         FROM (
-            SELECT DISTINCT a.metric_key, a.granularity_us,
+            SELECT DISTINCT a.metric_key, a.meter_type, a.granularity_us,
                 date_bin(a.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch') AS first_at
             FROM asked a JOIN touched t ON t.metric_key = a.metric_key
             WHERE a.is_kept AND t.observed_at >= a.start_at
         ) b
+        WHERE first_at < %(stop_max)s
         UNION ALL
-        SELECT metric_key, granularity_us, start_at, stop_at + granularity_us * INTERVAL '1 microsecond'
+        SELECT metric_key, meter_type, ARRAY[granularity_us], start_at, stop_at + granularity_us * INTERVAL '1 microsecond'
         FROM asked WHERE NOT is_kept
     ),
 """
@@ -111,14 +123,14 @@ READ_BUCKETS: LiteralString = (
             OFFSET 0
         ) r
         WHERE a.is_kept AND NOT EXISTS (
-            SELECT FROM dirty d
-            WHERE d.metric_key = r.metric_key AND d.granularity_us = r.granularity_us AND d.first_at = r.bucket)
+            SELECT FROM stretch d
+            WHERE d.metric_key = r.metric_key AND d.granularities_us = ARRAY[r.granularity_us] AND d.first_at = r.bucket)
         UNION ALL
         SELECT metric_key, granularity_us, bucket,
 """
     + STATISTICS
     + """
-        FROM traced GROUP BY metric_key, granularity_us, bucket
+        FROM bucketed GROUP BY metric_key, granularity_us, bucket
     ) s)
     SELECT w.metric_key, w.granularity_us, w.bucket, w.value
     FROM answered w JOIN asked a ON a.metric_key = w.metric_key AND a.granularity_us = w.granularity_us
@@ -139,7 +151,7 @@ READ_PERCENTILES: LiteralString = (
     FROM (
         SELECT t.metric_key, t.granularity_us, t.bucket,
             CASE WHEN %(is_rate)s THEN t.increase ELSE t.value END AS value
-        FROM traced t JOIN asked a ON a.metric_key = t.metric_key AND a.granularity_us = t.granularity_us
+        FROM bucketed t JOIN asked a ON a.metric_key = t.metric_key AND a.granularity_us = t.granularity_us
             AND t.bucket >= a.start_at AND t.bucket < a.stop_at
     ) v
     WHERE value IS NOT NULL
@@ -188,7 +200,9 @@ def asked_columns(asked: Sequence[SeriesAsked]) -> dict[str, Any]:
         "granularities": [granularity for _, granularity in stretches],
         "starts": [start for start, _ in stretches.values()],
         "stops": [stop for _, stop in stretches.values()],
+        "stop_max": max((stop for _, stop in stretches.values()), default=OLDEST),
         "shards": sorted({shard_of(key) for key, _ in stretches}),
+        "whole_buckets_max": WHOLE_BUCKETS_MAX,
     }
 
 
