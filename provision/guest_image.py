@@ -18,8 +18,9 @@ RECIPE = "1"
 RECIPE_FILES = Path(__file__).with_name("guest")
 BUSYBOX = Path("/bin/busybox")
 DISK_MIB = 256
-KERNEL_COMMAND_LINE = "console=ttyS0 quiet no_timer_check panic=5"
-"""no_timer_check: on a busy host that emulates, the kernel's test of its timer can fail though the timer is right."""
+KERNEL_COMMAND_LINE = "console=ttyS0 quiet no_timer_check tsc=unstable panic=5"
+"""On a busy host that emulates, the kernel's test of its timer can fail though the timer is right (no_timer_check), and its measure of
+the processor's clock can be wrong by a factor, so that its seconds are not ours (tsc=unstable: it then takes the ACPI timer's)."""
 
 WANTED_MODULES = ("virtio_pci", "virtio_net", "virtio_blk", "virtio_balloon", "virtio_rng", "isofs", "button", "evdev")
 """isofs reads the config drive (a second virtio disk); button and evdev hear the host's shutdown request."""
