@@ -31,6 +31,9 @@ BOOT_SKEW_MAX_S = 86_400
 VALUE_MAX = 1e140
 """Values beyond this are refused: their squares could not be summed."""
 
+CURRENT_REVISION = 2**63 - 1
+"""A resource's state of now comes after all its former ones."""
+
 BUCKET_METHODS = frozenset(
     f"{rate}{method}"
     for rate in ("", "rate:")
@@ -222,6 +225,7 @@ class Resource:
     revision_end: datetime | None
     attributes: dict[str, Any]
     metrics: dict[str, str]
+    revision: int = CURRENT_REVISION
 
 
 @dataclass(frozen=True, slots=True)

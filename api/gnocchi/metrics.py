@@ -1,8 +1,8 @@
 """Metrics and their measures, by id."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 
 from api.authentication import RequestCaller, WriterCaller
 from api.body import JsonBody, new_router
@@ -16,6 +16,7 @@ from foundation.database import Transaction
 from foundation.errors import Invalid
 from identity.model import Caller
 from metering.errors import MetricNotFound
+from metering.measure_search import parse_measure_search
 from metering.model import Metric, resource_id_of
 from metering.service import aggregating, measures, metrics, policies, resources
 
@@ -23,6 +24,7 @@ router = new_router("/v1")
 FILTERS = frozenset(
     {"id", "name", "unit", "resource_id", "archive_policy_name", "creator", "status", "user_id", "project_id"}
 )
+SEARCHED_MAX = 1_000
 PAGE_PARAMETERS = frozenset({"limit", "marker", "sort"})
 
 
@@ -102,6 +104,29 @@ def delete_metric(tx: RequestTransaction, caller: WriterCaller, metric_id: str) 
     """Delete a metric."""
     metrics.delete_metric(tx, caller, metric_by_text(tx, caller, metric_id).id)
     return Response(status_code=204)
+
+
+@router.post("/search/metric")
+def search_measures(
+    tx: SnapshotTransaction,
+    caller: RequestCaller,
+    *,
+    wanted: RequestMeasures,
+    body: JsonBody,
+    metric_id: Annotated[list[str] | None, Query()] = None,
+) -> Response:
+    """Find the measures of metrics whose values a condition fits."""
+    condition = parse_measure_search(body)
+    names = list(dict.fromkeys(metric_id or ()))
+    if not 1 <= len(names) <= SEARCHED_MAX:
+        raise Invalid(f"name 1 to {SEARCHED_MAX} metrics as metric_id", field="metric_id")
+    ids = [uuid_or_none(name) for name in names]
+    found = metrics.find_metrics(tx, caller, [one for one in ids if one is not None])
+    for name, one in zip(names, ids, strict=True):
+        if one not in found:
+            raise MetricNotFound(name)
+    searched = aggregating.search_measures(tx, list(found.values()), wanted, condition)
+    return answer({str(one): to_wire_series(series) for one, series in searched.items()})
 
 
 @router.get("/metric/{metric_id}/measures")

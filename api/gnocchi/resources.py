@@ -1,6 +1,8 @@
 """Resources, their history, and searching them."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 from uuid import UUID
 
@@ -18,7 +20,7 @@ from foundation.database import Transaction
 from foundation.errors import Invalid
 from identity.model import Caller
 from metering.filters import Filter, parse_json_filter, parse_string_filter
-from metering.model import Listing, Resource
+from metering.model import CURRENT_REVISION, Listing, Resource
 from metering.samples import OLDEST
 from metering.service import policies, resources
 from metering.service.metrics import MetricRequest
@@ -38,14 +40,6 @@ def read_filter(raw: RawBody, filter: Annotated[str | None, Query()] = None) -> 
 
 
 RequestFilter = Annotated[Filter | None, Depends(read_filter)]
-
-
-def read_has_history(history: Annotated[str | None, Query()] = None) -> bool:
-    """Read whether former states are wanted."""
-    return is_true(history)
-
-
-HasHistory = Annotated[bool, Depends(read_has_history)]
 
 
 def from_wire_metrics(value: object) -> dict[str, "MetricRequest | UUID"]:
@@ -91,28 +85,61 @@ def check_precondition(request: Request, tx: Transaction, caller: Caller, *, res
         require_change_allowed(request, tag_headers(to_wire(tx, held), held))
 
 
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A page of resources: which part, with former states or not, and which of their attributes (none named: all)."""
+
+    listing: Listing
+    with_history: bool
+    with_details: bool
+    attributes: frozenset[str]
+
+
+def read_page_request(
+    listing: RequestListing,
+    *,
+    history: Annotated[str | None, Query()] = None,
+    details: Annotated[str | None, Query()] = None,
+    attrs: Annotated[list[str] | None, Query()] = None,
+) -> PageRequest:
+    """Read how a list of resources is wanted; `attrs` may be given several times or joined by commas."""
+    names = frozenset(name.strip() for part in attrs or () for name in part.split(",") if name.strip())
+    return PageRequest(checked_marker(listing), is_true(history), is_true(details), names)
+
+
+RequestedPage = Annotated[PageRequest, Depends(read_page_request)]
+
+
 def to_wire_page(
-    request: Request, tx: Transaction, found: list[Resource], listing: Listing, *, with_history: bool
+    request: Request, tx: Transaction, found: Sequence[Resource], *, page: PageRequest, resource_type: str
 ) -> Response:
-    """Write a page of resources, all attributes only where one type or details were asked for."""
+    """Write a page of resources; those of the generic type have their own type's attributes only with details."""
     types = {one.name: one for one in policies.list_resource_types(tx)}
-    body = [to_wire_resource(resource, types[resource.resource_type]) for resource in found]
+    is_whole = page.with_details or resource_type != "generic"
+    body = [
+        to_wire_resource(one, types[one.resource_type])
+        if is_whole
+        else to_wire_resource(replace(one, attributes={}), None)
+        for one in found
+    ]
+    if page.attributes:
+        body = [{name: value for name, value in one.items() if name in page.attributes} for one in body]
     if not body:
         return answer([])
-    last = body[-1]
-    marker = f"{last['id']}@{last['revision_start']}" if with_history else last["id"]
-    return answer(body, headers=link_header(request, listing, count=len(body), marker=marker))
+    last = found[-1]
+    number = -1 if last.revision == CURRENT_REVISION else last.revision
+    marker = f"{last.id}@{number}" if page.with_history else str(last.id)
+    return answer(body, headers=link_header(request, page.listing, count=len(body), marker=marker))
 
 
 def checked_marker(listing: Listing) -> Listing:
-    """Refuse a marker that is no resource's id, or id@revision."""
-    if listing.marker is not None and uuid_or_none(listing.marker.partition("@")[0]) is None:
-        raise Invalid("Invalid pagination: the marker is not a resource's id", field="marker")
-    revision = (listing.marker or "").partition("@")[2]
-    if revision:
-        from_wire_timestamp(revision.replace(" ", "+"), now=OLDEST, field="marker")
-        return Listing(listing.limit, (listing.marker or "").replace(" ", "+"), listing.sorts)
-    return listing
+    """Read a marker: a resource's id, or id@revision, where the state of now is the revision -1."""
+    if listing.marker is None:
+        return listing
+    name, _, revision = listing.marker.partition("@")
+    if uuid_or_none(name) is None or not re.fullmatch(r"(-1|[0-9]{1,18})?", revision):
+        raise Invalid("Invalid pagination: the marker is not a resource's id, or id@revision", field="marker")
+    return replace(listing, marker=name if revision in ("", "-1") else listing.marker)
 
 
 @router.get("/resource")
@@ -127,8 +154,7 @@ def list_resources(
     tx: SnapshotTransaction,
     caller: RequestCaller,
     resource_type: str,
-    listing: RequestListing,
-    with_history: HasHistory,
+    page: RequestedPage,
 ) -> Response:
     """List the resources of a type; generic is every type."""
     found = resources.search_resources(
@@ -136,10 +162,10 @@ def list_resources(
         caller,
         resource_type=resource_type,
         search=None,
-        listing=checked_marker(listing),
-        with_history=with_history,
+        listing=page.listing,
+        with_history=page.with_history,
     )
-    return to_wire_page(request, tx, list(found), listing, with_history=with_history)
+    return to_wire_page(request, tx, found, page=page, resource_type=resource_type)
 
 
 @router.post("/search/resource/{resource_type}")
@@ -148,8 +174,7 @@ def search_resources(
     tx: SnapshotTransaction,
     caller: RequestCaller,
     resource_type: str,
-    listing: RequestListing,
-    with_history: HasHistory,
+    page: RequestedPage,
     search: RequestFilter,
 ) -> Response:
     """Find the resources of a type that a filter matches."""
@@ -158,10 +183,10 @@ def search_resources(
         caller,
         resource_type=resource_type,
         search=search,
-        listing=checked_marker(listing),
-        with_history=with_history,
+        listing=page.listing,
+        with_history=page.with_history,
     )
-    return to_wire_page(request, tx, list(found), listing, with_history=with_history)
+    return to_wire_page(request, tx, found, page=page, resource_type=resource_type)
 
 
 @router.post("/resource/{resource_type}")
@@ -267,8 +292,9 @@ def show_history(
     caller: RequestCaller,
     resource_type: str,
     name: str,
-    listing: RequestListing,
+    page: RequestedPage,
 ) -> Response:
     """Show a resource's states, the oldest first."""
-    found = resources.list_history(tx, caller, name, resource_type=resource_type, listing=checked_marker(listing))
-    return to_wire_page(request, tx, list(found), listing, with_history=True)
+    asked = replace(page, with_history=True)
+    found = resources.list_history(tx, caller, name, resource_type=resource_type, listing=asked.listing)
+    return to_wire_page(request, tx, found, page=asked, resource_type=resource_type)

@@ -1,6 +1,6 @@
 """Measures of one metric, and Gnocchi's `aggregates` over many: which metrics, which buckets, then the operations."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -11,7 +11,7 @@ import numpy as np
 from foundation.database import Transaction
 from foundation.errors import Invalid
 from identity.model import Caller
-from metering.aggregates import Grid, Series, grid_of, resample
+from metering.aggregates import Floats, Grid, Series, grid_of, resample
 from metering.archive_policies import METHODS_ALL, ArchivePolicy
 from metering.errors import AggregationNotFound, CannotAggregate, MetricsNotFound
 from metering.filters import Filter
@@ -74,6 +74,37 @@ def get_measures(tx: Transaction, metric: Metric, request: MeasuresRequest) -> S
         else:
             answers.append((one.granularity_us, series))
     return answers
+
+
+def search_measures(
+    tx: Transaction, chosen: Sequence[Metric], request: MeasuresRequest, condition: Callable[[Floats], Floats]
+) -> Mapping[UUID, Sequence[tuple[int, Series]]]:
+    """Return of each metric the measures that a condition finds, coarsest granularity first."""
+    policy_of = {policy.name: policy for policy in policies.list_archive_policies(tx)}
+    start, stop = request.start or OLDEST, request.stop_at
+    wanted: dict[UUID, list[SeriesWanted]] = {}
+    for metric in chosen:
+        policy = policy_of[metric.archive_policy_name]
+        check_method(metric, policy, request.method)
+        widths = granularities_of(metric, policy, request) if start < stop else []
+        wanted[metric.id] = [SeriesWanted(metric.key, request.method, width, start, stop) for width in widths]
+    read = read_series(tx, [one for own in wanted.values() for one in own])
+    check_size(read.values())
+    found: dict[UUID, Sequence[tuple[int, Series]]] = {}
+    for metric_id, own in wanted.items():
+        parts: list[tuple[int, Series]] = []
+        for one in own:
+            series = read[one]
+            matches = condition(series.values) != 0
+            parts.append((one.granularity_us, Series(series.times_us[matches], series.values[matches])))
+        found[metric_id] = parts
+    return found
+
+
+def check_size(read: Iterable[Series]) -> None:
+    """Raise Invalid where more was read than one answer may hold."""
+    if sum(len(one.values) for one in read) > POINTS_MAX:
+        raise Invalid(f"more than {POINTS_MAX} points; ask for a shorter time or a coarser granularity")
 
 
 def check_method(metric: Metric, policy: ArchivePolicy, method: str) -> None:
@@ -152,8 +183,7 @@ def aggregate(tx: Transaction, caller: Caller, request: AggregatesRequest) -> Se
         for width in own
     }
     read = read_series(tx, asked.values())
-    if sum(len(one.values) for one in read.values()) > POINTS_MAX:
-        raise Invalid(f"more than {POINTS_MAX} points; ask for a shorter time or a coarser granularity")
+    check_size(read.values())
     series = {name: read[one] for name, one in asked.items()}
     answers: list[AggregateGroup] = []
     for group, own in zip(groups, widths, strict=True):

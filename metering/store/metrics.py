@@ -8,8 +8,8 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from foundation.database import Transaction
-from foundation.errors import Invalid
 from metering.model import Listing, Metric
+from metering.store.paging import after, columns_of, ordered_by, sort_keys
 from metering.visibility import Viewer
 
 METRIC_COLUMNS: LiteralString = """
@@ -31,13 +31,13 @@ SORT_COLUMNS: Mapping[str, LiteralString] = {
     "status": "c.status",
 }
 FILTER_CONDITIONS: Mapping[str, LiteralString] = {
-    "id": "c.id = %(id)s",
-    "name": "c.name = %(name)s",
-    "unit": "c.unit = %(unit)s",
-    "resource_id": "c.resource_id = %(resource_id)s",
-    "archive_policy_name": "c.archive_policy_name = %(archive_policy_name)s",
-    "created_by_user_id": "c.created_by_user_id = %(created_by_user_id)s",
-    "created_by_project_id": "c.created_by_project_id = %(created_by_project_id)s",
+    "id": "c.id = %s",
+    "name": "c.name = %s",
+    "unit": "c.unit = %s",
+    "resource_id": "c.resource_id = %s",
+    "archive_policy_name": "c.archive_policy_name = %s",
+    "created_by_user_id": "c.created_by_user_id = %s",
+    "created_by_project_id": "c.created_by_project_id = %s",
 }
 
 FIND_VISIBLE_KEYS: LiteralString = """
@@ -88,41 +88,34 @@ def find_named_metrics(
         return {(metric.resource_id, metric.name): metric for metric in cursor.execute(FIND_NAMED, parameters)}
 
 
+LIST_METRICS: LiteralString = (
+    "SELECT "
+    + METRIC_COLUMNS
+    + """
+    FROM metric c LEFT JOIN resource r ON r.id = c.resource_id
+    WHERE c.status = 'active' AND (%s::text IS NULL OR c.created_by_project_id = %s OR r.project_id = %s OR r.creator = %s)
+        AND {conditions} AND {after}
+    ORDER BY {order} LIMIT %s
+"""
+)
+METRIC_POSITION: LiteralString = "SELECT {columns} FROM metric c WHERE c.id = %s"
+
+
 def list_metrics(tx: Transaction, viewer: Viewer, filters: Mapping[str, Any], listing: Listing) -> Sequence[Metric]:
-    """Return a page of the metrics that the viewer may see and the filters match."""
-    conditions = [sql.SQL(" AND " + FILTER_CONDITIONS[name]) for name in filters if name in FILTER_CONDITIONS]
-    order = ordering(listing, SORT_COLUMNS)
-    statement = sql.SQL(
-        "WITH listed AS (SELECT {columns}, row_number() OVER (ORDER BY {order}) AS place {visible} {conditions})"
-        " SELECT id, key, name, unit, meter_type, archive_policy_name, resource_id, created_by_user_id,"
-        " created_by_project_id FROM listed"
-        " WHERE place > coalesce((SELECT place FROM listed WHERE id = %(marker)s::uuid), 0) ORDER BY place LIMIT %(limit)s"
-    ).format(
-        columns=sql.SQL(METRIC_COLUMNS),
-        order=order,
-        visible=sql.SQL(VISIBLE_METRICS),
-        conditions=sql.SQL("").join(conditions),
-    )
-    parameters = {
-        **filters,
-        "project_id": viewer.project_id,
-        "creator": viewer.creator,
-        "marker": listing.marker,
-        "limit": listing.limit,
-    }
+    """Return a page of the metrics that the viewer may see and the filters match; the marker is the id of one of them."""
+    names = [name for name in filters if name in FILTER_CONDITIONS]
+    conditions = sql.SQL(" AND ").join([sql.SQL("true"), *(sql.SQL(FILTER_CONDITIONS[name]) for name in names)])
+    keys = sort_keys(listing, SORT_COLUMNS, last=("c.id",))
+    position = None
+    if listing.marker:
+        found = sql.SQL(METRIC_POSITION).format(columns=columns_of(keys))
+        position = tx.execute(found, (listing.marker,)).fetchone()
+    later, values = after(keys, position)
+    statement = sql.SQL(LIST_METRICS).format(conditions=conditions, after=later, order=ordered_by(keys))
+    project = viewer.project_id
+    parameters = [project, project, project, viewer.creator, *(filters[name] for name in names), *values, listing.limit]
     with tx.cursor(row_factory=class_row(Metric)) as cursor:
         return cursor.execute(statement, parameters).fetchall()
-
-
-def ordering(listing: Listing, columns: Mapping[str, LiteralString]) -> sql.Composable:
-    """Return ORDER BY's list; the id comes last, so that a page is the same each time."""
-    parts: list[sql.Composable] = []
-    for attribute, descending in listing.sorts:
-        column = columns.get(attribute)
-        if column is None:
-            raise Invalid(f"Cannot sort by '{attribute}'", field="sort")
-        parts.append(sql.SQL(column + (" DESC NULLS LAST" if descending else " ASC NULLS LAST")))
-    return sql.SQL(", ").join([*parts, sql.SQL(columns["id"])])
 
 
 INSERT_METRIC: LiteralString = """

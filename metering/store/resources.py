@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import sql
@@ -11,15 +11,16 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from foundation.database import Transaction
+from foundation.errors import Invalid
 from metering.filters import Filter
-from metering.model import Listing, Resource
-from metering.store.metrics import ordering
+from metering.model import CURRENT_REVISION, Listing, Resource
+from metering.store.paging import SortKey, after, columns_of, ordered_by, sort_keys
 from metering.store.search import condition_of
 from metering.visibility import Viewer
 
 COLUMNS: LiteralString = """
     r.id, r.resource_type, r.original_resource_id, r.creator, r.project_id, r.user_id, r.started_at, r.ended_at,
-    r.revision_start, r.revision_end, r.attributes,
+    r.revision_start, r.revision_end, r.attributes, r.revision,
     coalesce((SELECT jsonb_object_agg(c.name, c.id) FROM metric c WHERE c.resource_id = r.id AND c.status = 'active'), '{{}}')
         AS metrics
 """
@@ -51,16 +52,14 @@ SORT_COLUMNS: Mapping[str, LiteralString] = {
 }
 
 SEARCH: LiteralString = """
-    WITH found AS (
-        SELECT r.*, row_number() OVER (ORDER BY {order}, r.revision) AS place
-        FROM {source} r
-        WHERE (%s::text IS NULL OR r.project_id = %s OR r.creator = %s)
-            AND (%s = 'generic' OR r.resource_type = %s) AND {condition}
-    )
-    SELECT {columns} FROM found r
-    WHERE place > coalesce((SELECT max(place) FROM found WHERE id = %s::uuid
-        AND (%s::timestamptz IS NULL OR revision_start = %s::timestamptz)), 0)
-    ORDER BY place LIMIT %s
+    SELECT {columns} FROM {source} r
+    WHERE (%s::text IS NULL OR r.project_id = %s OR r.creator = %s)
+        AND (%s = 'generic' OR r.resource_type = %s) AND {condition} AND {after}
+    ORDER BY {order} LIMIT %s
+"""
+POSITION: LiteralString = """
+    SELECT {columns} FROM {source} r
+    WHERE r.id = %s AND r.revision = %s AND (%s::text IS NULL OR r.project_id = %s OR r.creator = %s)
 """
 
 
@@ -75,30 +74,36 @@ def search_resources(
 ) -> Sequence[Resource]:
     """Return a page of the resources that the viewer may see and the filter matches, with their former states if wanted.
 
-    The marker is an id, or an id and the beginning of a revision joined by @.
+    The marker is an id, or an id and the number of a revision joined by @. Raises Invalid for one that is not there.
     """
     condition, values = condition_of(search) if search is not None else (sql.SQL("true"), [])
+    source = sql.SQL(WITH_HISTORY if with_history else CURRENT)
+    keys = sort_keys(listing, SORT_COLUMNS, last=("r.id", "r.revision") if with_history else ("r.id",))
+    later, held = after(keys, find_position(tx, keys, source=source, marker=listing.marker, viewer=viewer))
     statement = sql.SQL(SEARCH).format(
-        order=ordering(listing, SORT_COLUMNS),
-        source=sql.SQL(WITH_HISTORY if with_history else CURRENT),
-        columns=sql.SQL(COLUMNS).format(),
-        condition=condition,
+        order=ordered_by(keys), source=source, columns=sql.SQL(COLUMNS).format(), condition=condition, after=later
     )
-    marker, _, revision = (listing.marker or "").partition("@")
-    parameters = [
-        viewer.project_id,
-        viewer.project_id,
-        viewer.creator,
-        resource_type,
-        resource_type,
-        *values,
-        marker or None,
-        revision or None,
-        revision or None,
-        listing.limit,
-    ]
+    project = viewer.project_id
+    parameters = [project, project, viewer.creator, resource_type, resource_type, *values, *held, listing.limit]
     with tx.cursor(row_factory=class_row(Resource)) as cursor:
         return cursor.execute(statement, parameters).fetchall()
+
+
+def find_position(
+    tx: Transaction, keys: Sequence[SortKey], *, source: sql.Composable, marker: str | None, viewer: Viewer
+) -> tuple[Any, ...] | None:
+    """Return what the row that a marker names is sorted by, or None without a marker."""
+    if not marker:
+        return None
+    resource_id, _, revision = marker.partition("@")
+    number = int(revision) if revision else CURRENT_REVISION
+    statement = sql.SQL(POSITION).format(columns=columns_of(keys), source=source)
+    found = tx.execute(
+        statement, (resource_id, number, viewer.project_id, viewer.project_id, viewer.creator)
+    ).fetchone()
+    if found is None:
+        raise Invalid(f"Invalid pagination: the marker {marker} is not there", field="marker")
+    return found
 
 
 FIND: LiteralString = """

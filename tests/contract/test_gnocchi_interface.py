@@ -211,3 +211,116 @@ def test_the_older_aggregation_over_resources_and_groups_of_them(admin: Person, 
     assert admin.send("POST", path + "&filter=host='c'") == (200, [])
     assert demo.send("POST", path, {}) == (200, [])
     assert admin.send("POST", "/v1/aggregation/resource/nowhere/metric/cpu", {})[0] == 404
+
+
+def pages(person: Person, path: str, method: str = "GET") -> list[Any]:
+    """Follow the links of a list to its end."""
+    found: list[Any] = []
+    for _ in range(20):
+        status, body = person.send(method, path, {} if method == "POST" else None)
+        assert status == 200, body
+        found += body
+        link = person.headers.get("Link")
+        if link is None:
+            return found
+        path = link.split(">")[0].removeprefix("<").removeprefix(person.url)
+    raise AssertionError("the pages do not end")
+
+
+@pytest.mark.parametrize(
+    "sort", ["id", "ended_at:desc", "ended_at:asc", "project_id,started_at:desc", "user_id,id:desc"]
+)
+def test_pages_hold_each_resource_once_whatever_they_are_sorted_by(admin: Person, demo: Person, sort: str) -> None:
+    kind = a_kind(admin)
+    ends = [None, "2026-01-03T00:00:00", None, "2026-01-02T00:00:00", "2026-01-03T00:00:00"]
+    start = {"started_at": "2026-01-01T00:00:00"}
+    made = [a_resource(demo, kind, **({**start, "ended_at": end} if end else start)) for end in ends]
+    whole = pages(demo, f"/v1/resource/{kind}?sort={sort}")
+    assert sorted(one["id"] for one in whole) == sorted(one["id"] for one in made)
+    for limit in (1, 2):
+        assert pages(demo, f"/v1/resource/{kind}?sort={sort}&limit={limit}") == whole
+    assert pages(demo, f"/v1/search/resource/{kind}?sort={sort}&limit=2", "POST") == whole
+    if sort.startswith("ended_at"):
+        assert [one["ended_at"] is None for one in whole] == [False] * 3 + [True] * 2
+    foreign = a_resource(admin, kind, **start)["id"]
+    for absent in (foreign, "00000000-0000-0000-0000-000000000000"):
+        assert demo.send("GET", f"/v1/resource/{kind}?marker={absent}")[0] == 400
+
+
+def test_history_is_paged_by_revision_and_shows_what_is_asked(admin: Person, demo: Person) -> None:
+    kind = a_kind(admin, host={"type": "string"})
+    made = a_resource(demo, kind, host="0")
+    path = f"/v1/resource/{kind}/{made['id']}"
+    for host in "123":
+        assert demo.send("PATCH", path, {"host": host})[0] == 200
+    assert [one["host"] for one in pages(demo, f"{path}/history?limit=1")] == ["0", "1", "2", "3"]
+    assert [one["host"] for one in pages(demo, f"{path}/history?sort=revision_start:desc&limit=2")] == list("3210")
+    assert len(pages(demo, f"/v1/resource/{kind}?history=true&limit=3")) == 4
+    _, states = demo.send("GET", f"{path}/history?attrs=host,revision_end&limit=1")
+    assert [sorted(one) for one in states] == [["host", "revision_end"]]
+    generic = f"/v1/resource/generic/{made['id']}/history"
+    assert "host" not in demo.send("GET", generic)[1][0]
+    assert demo.send("GET", f"{generic}?details=true")[1][0]["host"] == "0"
+    for wrong in ("marker=x", f"marker={made['id']}@x", "sort=nothing", "limit=-1"):
+        assert demo.send("GET", f"{path}/history?{wrong}")[0] == 400, wrong
+
+
+def test_metrics_are_paged_sorted_and_filtered(demo: Person) -> None:
+    unit = a_name("u")[:31]
+    for name in ("b", "a", None, "c", "b"):
+        body = {"archive_policy_name": "low", "unit": unit, **({"name": name} if name else {})}
+        assert demo.send("POST", "/v1/metric", body)[0] == 201
+    for sort, names in (("name", ["a", "b", "b", "c", None]), ("name:desc", ["c", "b", "b", "a", None])):
+        path = f"/v1/metric?unit={unit}&sort={sort}"
+        whole = pages(demo, path)
+        assert [one["name"] for one in whole] == names
+        assert pages(demo, f"{path}&limit=2") == whole
+        assert pages(demo, f"{path}&limit=1") == whole
+
+
+def test_many_resources_are_deleted_at_once_but_never_all_by_mistake(admin: Person, demo: Person) -> None:
+    kind = a_kind(admin, host={"type": "string"})
+    for host in "aab":
+        a_resource(demo, kind, host=host)
+    a_resource(admin, kind, host="a")
+    for body, query in ((None, ""), ("{}", ""), (None, "?filter="), (None, "?filter=%20")):
+        assert demo.send("DELETE", f"/v1/resource/{kind}{query}", body)[0] == 400
+    assert demo.send("DELETE", f"/v1/resource/{kind}?filter=host='a'") == (200, {"deleted": 2})
+    assert demo.send("DELETE", f"/v1/resource/{kind}/", {"=": {"host": "b"}}) == (200, {"deleted": 1})
+    assert demo.send("DELETE", f"/v1/resource/{kind}", {"=": {"host": "a"}}) == (200, {"deleted": 0})
+    assert len(admin.send("GET", f"/v1/resource/{kind}")[1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        ({">=": 4}, [4, 9]),
+        ({"≠": 4}, [1, 9]),
+        ({"and": [{">": 1}, {"lt": 9}]}, [4]),
+        ({"∨": [{"=": 1}, {"eq": 9}]}, [1, 9]),
+        ({"=": [{"mod": 2}, 1]}, [1, 9]),
+        ({">": [{"×": 3}, {"+": 8}]}, [9]),
+    ],
+)
+def test_measures_are_searched_by_their_values(admin: Person, query: object, values: list[float]) -> None:
+    metric = a_metric(admin, (0, 1), (60, 4), (120, 9))
+    path = f"/v1/search/metric?metric_id={metric}&granularity=60"
+    status, body = admin.send("POST", path, query)
+    assert status == 200, body
+    assert [value for _, _, value in body[metric]] == values
+
+
+def test_a_search_of_measures_that_cannot_be_is_refused(admin: Person, demo: Person) -> None:
+    metric = a_metric(admin, (0, 1))
+    path = f"/v1/search/metric?metric_id={metric}"
+    deep: object = 1
+    for _ in range(32):
+        deep = {"+": deep}
+    several: list[object] = [1, 2, 3]
+    refused: list[object] = ["{}", "[]", 1, {"x": 1}, {"and": "x"}, {"=": "1"}, {"=": several}, {"=": True}, deep]
+    for wrong in (*refused, {">": 1, "<": 2}):
+        assert admin.send("POST", path, wrong)[0] == 400, wrong
+    assert admin.send("POST", path + "&aggregation=last", {">": 0})[0] == 404
+    assert admin.send("POST", "/v1/search/metric", {">": 0})[0] == 400
+    assert demo.send("POST", path, {">": 0})[0] == 404
+    assert admin.send("POST", "/v1/search/metric?metric_id=x", {">": 0})[0] == 404
