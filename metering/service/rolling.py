@@ -16,6 +16,9 @@ MARKS_MAX = 500
 RANGES_MAX = 20_000
 """Ranges of one pass: a pass stays well below the statement timeout."""
 
+TOO_LONG_DIVISOR = 32
+"""By how much a pass that took too long is cut: three attempts lead from the most marks to one, well within a transaction."""
+
 
 def dirty_shards(tx: Transaction) -> Sequence[int]:
     """Return the shards that have something to roll up, so that only those are woken."""
@@ -59,12 +62,21 @@ def roll_up_shard(tx: Transaction, *, shard: int, marks_max: int = MARKS_MAX) ->
     """Recompute the buckets that the shard's oldest marks touch, and delete just those marks.
 
     The transaction is that of `shard_lease`: one snapshot for marks and raw, and nobody else on the shard's buckets.
+    Where that takes too long, fewer marks are tried, and a mark that alone takes too long is split, so that none stops its shard.
     """
     waiting = rollups.list_marks(tx, shard, limit=marks_max + 1)
     claimed = first_within(waiting[:marks_max], ranges_max=RANGES_MAX)
     if not claimed:
         return RollUpResult(0, 0, more=False)
-    buckets = rollups.recompute_marked(tx, claimed)
+    buckets = rollups.try_recompute(tx, claimed)
+    while buckets is None:
+        if len(claimed) == 1:
+            if rollups.split_mark(tx, claimed[0]):
+                return RollUpResult(0, 0, more=True)
+            buckets = rollups.recompute_marked(tx, claimed)
+        else:
+            claimed = claimed[: max(1, len(claimed) // TOO_LONG_DIVISOR)]
+            buckets = rollups.try_recompute(tx, claimed)
     rollups.drop_marks(tx, claimed)
     return RollUpResult(len(claimed), buckets, more=len(waiting) > len(claimed))
 

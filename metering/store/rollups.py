@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
+import psycopg
 from psycopg.rows import class_row
 
 from foundation.database import Transaction
@@ -99,6 +100,56 @@ def recompute_marked(tx: Transaction, mark_ids: Sequence[int]) -> int:
     written = tx.execute(RECOMPUTE, {"ids": list(mark_ids)}).rowcount
     tx.execute(ALLOW_NESTED_LOOPS, ("on",))
     return written
+
+
+PASS_TIMEOUT_MS = 10_000
+"""How long one attempt may take: several fit into the roller's transaction."""
+
+LIMIT_STATEMENTS: LiteralString = "SELECT set_config('statement_timeout', %s, true)"
+UNLIMIT_STATEMENTS: LiteralString = "SET LOCAL statement_timeout TO DEFAULT"
+
+
+def try_recompute(tx: Transaction, mark_ids: Sequence[int]) -> int | None:
+    """Recompute as recompute_marked does, or change nothing and return None where it takes too long."""
+    try:
+        with tx.transaction():
+            tx.execute(LIMIT_STATEMENTS, (str(PASS_TIMEOUT_MS),))
+            written = recompute_marked(tx, mark_ids)
+            tx.execute(UNLIMIT_STATEMENTS)
+    except psycopg.errors.QueryCanceled:
+        return None
+    return written
+
+
+SPLIT_MARK: LiteralString = """
+    WITH taken AS (
+        DELETE FROM dirty_mark
+        WHERE id = %s AND (cardinality(metric_keys) > 1 OR last_ats[1] - first_ats[1] > INTERVAL '1 second')
+        RETURNING *
+    ),
+    part AS (
+        SELECT t.shard, t.marked_at, u.metric_key, u.first_at, u.last_at, u.n, cardinality(t.metric_keys) AS size,
+            u.first_at + (u.last_at - u.first_at) / 2 AS middle_at
+        FROM taken t
+        CROSS JOIN LATERAL unnest(t.metric_keys, t.first_ats, t.last_ats) WITH ORDINALITY
+            AS u (metric_key, first_at, last_at, n)
+    ),
+    piece AS (
+        SELECT shard, marked_at, metric_key, first_at, last_at, n, n <= size / 2 AS is_first FROM part WHERE size > 1
+        UNION ALL
+        SELECT shard, marked_at, metric_key, first_at, middle_at, n, true FROM part WHERE size = 1
+        UNION ALL
+        SELECT shard, marked_at, metric_key, middle_at, last_at, n, false FROM part WHERE size = 1
+    )
+    INSERT INTO dirty_mark (shard, marked_at, metric_keys, first_ats, last_ats)
+    SELECT shard, marked_at, array_agg(metric_key ORDER BY n), array_agg(first_at ORDER BY n), array_agg(last_at ORDER BY n)
+    FROM piece GROUP BY shard, marked_at, is_first
+"""
+
+
+def split_mark(tx: Transaction, mark_id: int) -> bool:
+    """Put two halves in the place of a mark, the ranges shared out or the only range cut; False where it is too small to cut."""
+    return tx.execute(SPLIT_MARK, (mark_id,)).rowcount > 0
 
 
 DROP_MARKS: LiteralString = "DELETE FROM dirty_mark WHERE id = ANY(%s)"

@@ -23,13 +23,14 @@ def current_snapshot(tx: Transaction) -> Snapshot:
 CONSUMED: LiteralString = """
     WITH chosen AS MATERIALIZED (
         SELECT c.key AS metric_key, c.meter_type, coalesce(c.unit, '') AS unit, c.name AS meter, r.id AS resource_id,
-            r.original_resource_id, r.resource_type, r.attributes ->> 'instance_id' AS instance_id
+            r.original_resource_id, r.resource_type, r.attributes ->> 'instance_id' AS instance_id,
+            array_agg(c.key) OVER (PARTITION BY r.id, c.meter_type) AS metric_keys
         FROM resource r JOIN metric c ON c.resource_id = r.id
         WHERE r.project_id = %(project_id)s AND c.name = %(meter)s
             AND (%(resource_id)s::uuid IS NULL OR r.id = %(resource_id)s)
     ),
     visible AS (
-        SELECT c.metric_key, c.meter_type, m.observed_at, m.boot_epoch, m.value, m.adopted, m.written_xid
+        SELECT c.resource_id, c.metric_key, c.metric_keys, c.meter_type, m.observed_at, m.boot_epoch, m.value, m.adopted, m.written_xid
         FROM chosen c
         CROSS JOIN LATERAL (
             SELECT observed_at, boot_epoch, value, adopted, written_xid FROM measure
@@ -45,16 +46,18 @@ CONSUMED: LiteralString = """
     following AS (
         SELECT v.*, lag(value) OVER earlier AS lag_value, lag(observed_at) OVER earlier AS lag_at
         FROM visible v
-        WINDOW earlier AS (PARTITION BY metric_key, boot_epoch ORDER BY observed_at)
+        WINDOW earlier AS (PARTITION BY resource_id, meter_type, boot_epoch ORDER BY observed_at, metric_key)
     ),
     compared AS (
         SELECT f.metric_key, f.meter_type, f.observed_at, f.boot_epoch, f.value, f.adopted, f.written_xid,
             coalesce(f.lag_value, p.value) AS previous_value, coalesce(f.lag_at, p.observed_at) AS previous_at
         FROM following f
         LEFT JOIN LATERAL (
-            SELECT observed_at, value FROM (
+            SELECT e.observed_at, e.value
+            FROM unnest(f.metric_keys) AS k (metric_key)
+            CROSS JOIN LATERAL (
                 (SELECT observed_at, value FROM measure
-                WHERE f.lag_at IS NULL AND metric_key = f.metric_key AND boot_epoch = f.boot_epoch
+                WHERE f.lag_at IS NULL AND metric_key = k.metric_key AND boot_epoch = f.boot_epoch
                     AND observed_at < f.observed_at
                     AND observed_at >= CASE WHEN f.boot_epoch = 0 THEN '-infinity'
                         ELSE TIMESTAMPTZ 'epoch' + f.boot_epoch * INTERVAL '1 microsecond' - INTERVAL '24 hours' END
@@ -62,18 +65,19 @@ CONSUMED: LiteralString = """
                 ORDER BY observed_at DESC LIMIT 1)
                 UNION ALL
                 (SELECT observed_at, value FROM superseded
-                WHERE f.lag_at IS NULL AND metric_key = f.metric_key AND boot_epoch = f.boot_epoch
+                WHERE f.lag_at IS NULL AND metric_key = k.metric_key AND boot_epoch = f.boot_epoch
                     AND observed_at < f.observed_at
                     AND pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot)
                     AND NOT pg_visible_in_snapshot(superseded_xid, %(as_of)s::pg_snapshot)
                 ORDER BY observed_at DESC LIMIT 1)
-            ) either ORDER BY observed_at DESC LIMIT 1
+            ) e
+            ORDER BY e.observed_at DESC, k.metric_key DESC LIMIT 1
         ) p ON f.meter_type <> 'delta'
     ),
     counted AS (
         SELECT c.*,
             CASE
-                WHEN meter_type = 'delta' THEN value
+                WHEN meter_type = 'delta' THEN CASE WHEN previous_at = observed_at THEN 0 ELSE value END
                 WHEN previous_at IS NULL THEN
                     CASE WHEN boot_epoch <> 0 AND NOT adopted THEN greatest(0, value) ELSE 0 END
                 WHEN value >= previous_value THEN value - previous_value
@@ -90,7 +94,8 @@ CONSUMED: LiteralString = """
         FROM counted c
     )
 """
-"""Each increase is counters.increase_of, made numeric before it is summed; a float8 holds a counter's whole numbers exactly below 2**53."""
+"""A resource's metric that was deleted and made anew is one with its successor: the guest's counter went on, and a repeat counts once.
+Each increase is counters.increase_of, made numeric before it is summed; a float8 holds a counter's whole numbers exactly below 2**53."""
 
 SUM_USAGE: LiteralString = (
     CONSUMED

@@ -14,6 +14,7 @@ from metering.model import SHARD_COUNT, Sample
 from metering.rollups import bucket_start_us
 from metering.samples import instant_of, microseconds_of
 from metering.service import ingest_samples, roll_up_shard, shard_lease
+from metering.store import rollups
 from metering.store.series import SeriesAsked, read_buckets
 from tests.metering_builders import RECEIVED_AT, a_sample, at
 
@@ -211,6 +212,33 @@ def test_a_pass_takes_no_more_marks_than_it_may_and_says_that_more_are_left(tx: 
     assert roll_up_shard(tx, shard=shard, marks_max=2).more
     assert not roll_up_shard(tx, shard=shard, marks_max=2).more
     assert roll_up_shard(tx, shard=shard).marks == 0
+
+
+def test_a_pass_that_takes_too_long_is_tried_smaller_until_its_marks_are_done(
+    tx: Transaction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = new_id()
+    samples = [a_sample(s, s, resource_id=resource, boot_epoch=1_700_000_000_000_000) for s in range(0, 900, 10)]
+    ingest_samples(tx, samples, received_at=RECEIVED_AT)
+    for second in (5, 15):
+        ingest_samples(tx, [a_sample(second, second, resource_id=resource)], received_at=RECEIVED_AT)
+    key = key_of(tx, resource)
+    shard = key % SHARD_COUNT
+    slow = "SELECT pg_sleep(CASE WHEN sum(extract(epoch FROM l - f)) > 100 THEN 5 ELSE 0 END) FROM dirty_mark,"
+    slow += " unnest(first_ats, last_ats) AS u (f, l) WHERE id = ANY(%(ids)s)"
+    real = rollups.recompute_marked
+
+    def recompute_slowly(tx: Transaction, mark_ids: Sequence[int]) -> int:
+        tx.execute(slow, {"ids": list(mark_ids)})
+        return real(tx, mark_ids)
+
+    monkeypatch.setattr(rollups, "recompute_marked", recompute_slowly)
+    monkeypatch.setattr(rollups, "PASS_TIMEOUT_MS", 150)
+    for _ in range(60):
+        if not roll_up_shard(tx, shard=shard).more:
+            break
+    assert roll_up_shard(tx, shard=shard).marks == 0, "no mark may stop its shard for good"
+    assert sum(row[2] for row in rollup_rows(tx, resource) if row[0] == MINUTE_US) == 92
 
 
 def roll_up_everything(pool: Pool) -> None:

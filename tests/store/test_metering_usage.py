@@ -78,6 +78,37 @@ def test_a_witnessed_boot_counts_whole_and_an_adopted_guest_from_zero(tx: Transa
     assert {u.instance_id for u in usage} == {witnessed, adopted}
 
 
+def test_a_metric_that_is_made_anew_while_its_guest_runs_counts_nothing_twice(tx: Transaction) -> None:
+    project, resource = a_project(), new_id()
+
+    def write(seconds: float, value: float, meter: str, meter_type: str) -> None:
+        sample = a_sample(
+            seconds,
+            value,
+            resource_id=resource,
+            project_id=project,
+            boot_epoch=BOOT_US,
+            meter=meter,
+            meter_type=meter_type,
+        )
+        ingest_samples(tx, [sample], received_at=RECEIVED_AT)
+
+    def used(meter: str, start: float, end: float) -> list[Decimal]:
+        interval = TimeInterval(at(start), at(end))
+        return [u.quantity for u in counter_usage(tx, project_id=project, meter=meter, interval=interval)]
+
+    for meter, meter_type in (("cpu", "cumulative"), ("bandwidth", "delta")):
+        write(0, 100, meter, meter_type)
+        write(60, 150, meter, meter_type)
+        tx.execute("UPDATE metric SET status = 'delete' WHERE resource_id = %s", (resource,))
+        write(60, 150, meter, meter_type)
+        write(120, 170, meter, meter_type)
+    assert used("cpu", 0, 600) == [170], "the guest's counter stands at 170, however many metrics have held it"
+    assert used("cpu", 90, 600) == [20]
+    assert used("bandwidth", 0, 600) == [420]
+    assert used("bandwidth", 60, 600) == [320]
+
+
 def test_a_delta_meter_is_the_sum_of_its_samples(tx: Transaction) -> None:
     project, resource = a_project(), new_id()
     samples = [
