@@ -48,7 +48,7 @@ def make_metrics(pool: Pool, ids: Sequence[UUID]) -> list[int]:
         return sorted(int(row[0]) for row in tx.execute(MAKE_METRICS, (list(ids),)).fetchall())
 
 
-def write_minutes(pool: Pool, keys: Sequence[int], minutes: range) -> None:
+def write_minutes(pool: Pool, keys: Sequence[int], *, minutes: range) -> None:
     """Store one reading a minute of every metric, a transaction a minute, as polls do."""
     for minute in minutes:
         count = len(keys)
@@ -63,7 +63,7 @@ def write_minutes(pool: Pool, keys: Sequence[int], minutes: range) -> None:
             write_measures(tx, columns)
 
 
-def read(pool: Pool, ids: Sequence[UUID], stop_minute: int) -> tuple[float, Sequence[Window]]:
+def read(pool: Pool, ids: Sequence[UUID], *, stop_minute: int) -> tuple[float, Sequence[Window]]:
     """Read every alarm's window in one transaction; return how long it took and the windows."""
     stop = START + timedelta(minutes=stop_minute)
     queries = [
@@ -86,11 +86,11 @@ def read(pool: Pool, ids: Sequence[UUID], stop_minute: int) -> tuple[float, Sequ
     return time.perf_counter() - began, windows
 
 
-def measure(pool: Pool, ids: Sequence[UUID], stop_minute: int, runs: int) -> float:
+def measure(pool: Pool, ids: Sequence[UUID], *, stop_minute: int, runs: int) -> float:
     """Return the median of several readings, each checked."""
     times: list[float] = []
     for _ in range(runs):
-        elapsed, windows = read(pool, ids, stop_minute)
+        elapsed, windows = read(pool, ids, stop_minute=stop_minute)
         for window in windows:
             assert [value for _, value in window.points] == [CPU_SHARE_NS] * WINDOW_MINUTES, window
         times.append(elapsed)
@@ -107,13 +107,13 @@ def main() -> None:
         pool = open_pool(url, size_max=2, application_name="bench")
         ids = sorted(new_id() for _ in range(options.alarms))
         keys = make_metrics(pool, ids)
-        write_minutes(pool, keys, range(HISTORY_MINUTES))
+        write_minutes(pool, keys, minutes=range(HISTORY_MINUTES))
         began = time.perf_counter()
         roll_up_all(pool)
         print(f"rolled up/s {len(keys) * HISTORY_MINUTES / (time.perf_counter() - began):9,.0f} (a poll an hour long)")
-        clean = measure(pool, ids, HISTORY_MINUTES, options.runs)
-        write_minutes(pool, keys, range(HISTORY_MINUTES, HISTORY_MINUTES + WINDOW_MINUTES))
-        dirty = measure(pool, ids, HISTORY_MINUTES + WINDOW_MINUTES, options.runs)
+        clean = measure(pool, ids, stop_minute=HISTORY_MINUTES, runs=options.runs)
+        write_minutes(pool, keys, minutes=range(HISTORY_MINUTES, HISTORY_MINUTES + WINDOW_MINUTES))
+        dirty = measure(pool, ids, stop_minute=HISTORY_MINUTES + WINDOW_MINUTES, runs=options.runs)
         began = time.perf_counter()
         roll_up_all(pool)
         tail = len(keys) * WINDOW_MINUTES / (time.perf_counter() - began)

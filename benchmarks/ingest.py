@@ -80,7 +80,7 @@ class Bodies:
     kept: int
 
 
-def make_bodies(metric_ids: Sequence[UUID], case: Case, batches: int) -> Bodies:
+def make_bodies(metric_ids: Sequence[UUID], case: Case, *, batches: int) -> Bodies:
     """Write the batches; a repeat is a measure of the first batch, which is stored before the race begins."""
     bodies: list[bytes] = []
     repeats = 0
@@ -106,7 +106,7 @@ MAKE_METRICS = """
 """
 
 
-def make_metrics(pool: Pool, user_id: str, project_id: str) -> list[UUID]:
+def make_metrics(pool: Pool, *, user_id: str, project_id: str) -> list[UUID]:
     """Make the metrics of one run."""
     ids = [new_id() for _ in range(METRICS)]
     with transaction(pool) as tx:
@@ -157,10 +157,10 @@ def post_all(target: Target, bodies: Sequence[bytes]) -> None:
     connection.close()
 
 
-def run(pool: Pool, target: Target, case: Case, *, batches: int, clients: int) -> Figures:
+def run(pool: Pool, target: Target, *, case: Case, batches: int, clients: int) -> Figures:
     """Post one case's batches with several clients, roll them up, and check what is stored."""
-    ids = make_metrics(pool, target.user_id, target.project_id)
-    bodies = make_bodies(ids, case, batches)
+    ids = make_metrics(pool, user_id=target.user_id, project_id=target.project_id)
+    bodies = make_bodies(ids, case, batches=batches)
     post_all(target, [bodies.first])
     roll_up_all(pool)
     threads = [threading.Thread(target=post_all, args=(target, bodies.rest[n::clients])) for n in range(clients)]
@@ -177,7 +177,7 @@ def run(pool: Pool, target: Target, case: Case, *, batches: int, clients: int) -
     began = time.perf_counter()
     roll_up_all(pool)
     rolled = time.perf_counter() - began
-    check(pool, target, ids, bodies.kept)
+    check(pool, target, ids=ids, kept=bodies.kept)
     used = generator.ru_utime + generator.ru_stime - own.ru_utime - own.ru_stime
     scale = 1e6 / bodies.sent
     return Figures(bodies.sent / elapsed, bodies.sent / rolled, api * scale, database * scale, used * scale)
@@ -200,7 +200,7 @@ COUNT_KEPT = """
 """
 
 
-def check(pool: Pool, target: Target, ids: Sequence[UUID], kept: int) -> None:
+def check(pool: Pool, target: Target, *, ids: Sequence[UUID], kept: int) -> None:
     """Fail where the store or the API does not hold just what was sent."""
     with transaction(pool) as tx:
         row = tx.execute(COUNT_KEPT, {"ids": list(ids)}).fetchone()
@@ -284,7 +284,7 @@ def main() -> None:
         for _ in range(options.runs):
             for case in CASES:
                 batches = max(1, options.measures // (METRICS * case.per_metric))
-                results[case].append(run(pool, target, case, batches=batches, clients=options.clients))
+                results[case].append(run(pool, target, case=case, batches=batches, clients=options.clients))
         pool.close()
     for case, runs in results.items():
         middle = Figures(*(statistics.median(getattr(one, name) for one in runs) for name in Figures.__slots__))
