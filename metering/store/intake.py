@@ -39,7 +39,8 @@ ENSURE_RESOURCES: LiteralString = """
         %(seen)s::timestamptz[], %(attributes)s::jsonb[])
         AS u (id, resource_type, original_resource_id, project_id, user_id, seen_at, attributes)
     ORDER BY id
-    ON CONFLICT (id) DO UPDATE SET deleted_at = NULL, creator = '', project_id = EXCLUDED.project_id
+    ON CONFLICT (id) DO UPDATE SET deleted_at = NULL, creator = '', project_id = EXCLUDED.project_id,
+        resource_type = EXCLUDED.resource_type, original_resource_id = EXCLUDED.original_resource_id
     WHERE resource.deleted_at IS NOT NULL OR resource.creator <> ''
 """
 
@@ -99,22 +100,21 @@ FIND_METRIC_KEYS: LiteralString = """
     FROM unnest(%s::uuid[], %s::text[]) AS u (resource_id, name)
     JOIN metric c ON c.resource_id = u.resource_id AND c.name = u.name AND c.status = 'active'
 """
-TAKE_OVER: LiteralString = """
-    UPDATE metric SET created_by_user_id = '', created_by_project_id = '' WHERE key = ANY(%s)
-"""
+RETIRE_METRICS: LiteralString = "UPDATE metric SET status = 'delete' WHERE key = ANY(%s)"
 
 
 def find_metric_keys(tx: Transaction, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], int]:
     """Return the keys of the product's metrics that exist, by resource and name.
 
-    A metric that a user had made under such a name is the product's from now on, so that nobody else writes what is billed.
+    A metric that a user had made under such a name gives way, whatever its type and unit: the product makes its own, so that nobody
+    decides what is billed by being first.
     """
     with tx.cursor(binary=True) as cursor:
         rows = cursor.execute(FIND_METRIC_KEYS, ([p[0] for p in wanted], [p[1] for p in wanted])).fetchall()
     of_users = [row[2] for row in rows if row[3]]
     if of_users:
-        tx.execute(TAKE_OVER, (of_users,))
-    return {(row[0], row[1]): row[2] for row in rows}
+        tx.execute(RETIRE_METRICS, (of_users,))
+    return {(row[0], row[1]): row[2] for row in rows if not row[3]}
 
 
 @dataclass(frozen=True, slots=True)
