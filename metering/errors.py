@@ -91,13 +91,6 @@ class InUse(Invalid):
         super().__init__(f"{noun} {name} is still in use")
 
 
-class ArchivePolicyUnchangeable(Invalid):
-    """Only a policy's points and back window can change, not its granularities."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"Archive policy {name} does not support change: {reason}")
-
-
 class NoRuleMatches(Invalid):
     """A metric needs an archive policy, by name or by a rule."""
 

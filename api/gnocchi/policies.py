@@ -36,6 +36,16 @@ def from_wire_back_window(fields: dict[str, Any]) -> int | None:
     return value
 
 
+def from_wire_methods(fields: dict[str, Any]) -> list[str] | None:
+    """Read aggregation methods."""
+    methods = fields.get("aggregation_methods")
+    if methods is None:
+        return None
+    if not isinstance(methods, list) or not all(isinstance(method, str) for method in cast("list[object]", methods)):
+        raise Invalid("Invalid input: expected a list of texts @ data['aggregation_methods']")
+    return cast("list[str]", methods)
+
+
 @router.get("/archive_policy")
 def list_policies(tx: SnapshotTransaction, _: RequestCaller) -> Response:
     """List the archive policies."""
@@ -50,16 +60,11 @@ def create_policy(tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Res
         allowed=frozenset({"name", "back_window", "definition", "aggregation_methods"}),
         required=("name", "definition"),
     )
-    methods = fields.get("aggregation_methods")
-    if methods is not None and (
-        not isinstance(methods, list) or not all(isinstance(method, str) for method in cast("list[object]", methods))
-    ):
-        raise Invalid("Invalid input: expected a list of texts @ data['aggregation_methods']")
     policy = new_policy(
         from_wire_text(fields, "name") or "",
         back_window=from_wire_back_window(fields) or 0,
         definitions=from_wire_definitions(fields["definition"]),
-        methods=cast("list[str] | None", methods),
+        methods=from_wire_methods(fields),
     )
     made = policies.create_archive_policy(tx, policy)
     return answer(to_wire_policy(made), 201, {"Location": f"/v1/archive_policy/{made.name}"})
@@ -73,11 +78,15 @@ def show_policy(tx: SnapshotTransaction, _: RequestCaller, name: str) -> Respons
 
 @router.patch("/archive_policy/{name}")
 def update_policy(tx: RequestTransaction, _: AdminCaller, name: str, body: JsonBody) -> Response:
-    """Change how many points an archive policy keeps."""
-    fields = from_wire_object(body, allowed=frozenset({"definition", "back_window"}))
-    definitions = from_wire_definitions(fields["definition"]) if "definition" in fields else None
-    points = {one.granularity_us: one.points for one in definitions} if definitions is not None else None
-    updated = policies.update_archive_policy(tx, name, back_window=from_wire_back_window(fields), points=points)
+    """Change what an archive policy keeps and serves, of the metrics that have it too."""
+    fields = from_wire_object(body, allowed=frozenset({"definition", "back_window", "aggregation_methods"}))
+    updated = policies.update_archive_policy(
+        tx,
+        name,
+        back_window=from_wire_back_window(fields),
+        definitions=from_wire_definitions(fields["definition"]) if "definition" in fields else None,
+        methods=from_wire_methods(fields),
+    )
     return answer(to_wire_policy(updated))
 
 

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from foundation.database import Transaction
-from metering.archive_policies import ArchivePolicy
+from metering.archive_policies import ArchivePolicy, Definition, new_policy
 from metering.attributes import AttributeChange, plan_type_change
 from metering.errors import (
     ArchivePolicyExists,
     ArchivePolicyNotFound,
     ArchivePolicyRuleExists,
     ArchivePolicyRuleNotFound,
-    ArchivePolicyUnchangeable,
     InUse,
     ResourceTypeExists,
     ResourceTypeNotFound,
@@ -42,18 +41,31 @@ def create_archive_policy(tx: Transaction, policy: ArchivePolicy) -> ArchivePoli
 
 
 def update_archive_policy(
-    tx: Transaction, name: str, *, back_window: int | None, points: dict[int, int] | None
+    tx: Transaction,
+    name: str,
+    *,
+    back_window: int | None = None,
+    definitions: Sequence[Definition] | None = None,
+    methods: Sequence[str] | None = None,
 ) -> ArchivePolicy:
-    """Change how many points are kept of each granularity, and the back window; the granularities must stay the same."""
-    policy = get_archive_policy(tx, name)
-    if points is not None:
-        if sorted(points) != policy.granularities_us:
-            raise ArchivePolicyUnchangeable(name, "granularities cannot be changed, added or dropped")
-        policy = replace(policy, points=[points[granularity] for granularity in policy.granularities_us])
-    if back_window is not None:
-        policy = replace(policy, back_window=back_window)
-    policies.update_policy(tx, policy)
-    return policy
+    """Change what a policy keeps and serves, of the metrics that have it too, as far back as their samples go.
+
+    A new granularity is read from raw samples until the rollers have made its buckets.
+    """
+    policies.lock_policy(tx, name)
+    former = get_archive_policy(tx, name)
+    kept = [Definition(*pair) for pair in zip(former.granularities_us, former.points, strict=True)]
+    changed = new_policy(
+        name,
+        back_window=former.back_window if back_window is None else back_window,
+        definitions=kept if definitions is None else definitions,
+        methods=former.aggregation_methods if methods is None else methods,
+    )
+    if not set(changed.granularities_us) <= set(former.granularities_us):
+        policies.hold_shards(tx)
+        policies.mark_rolled_up(tx, name, granularity_us=former.granularities_us[-1])
+    policies.update_policy(tx, changed)
+    return changed
 
 
 def delete_archive_policy(tx: Transaction, name: str) -> None:

@@ -7,7 +7,9 @@ from psycopg.rows import class_row
 
 from foundation.database import Transaction
 from metering.archive_policies import ArchivePolicy
+from metering.model import SHARD_COUNT
 from metering.samples import ArchivePolicyRule
+from metering.store.rollups import SHARD_LOCK_CLASS
 
 LIST_POLICIES: LiteralString = """
     SELECT p.name, p.back_window, p.aggregation_methods,
@@ -39,7 +41,11 @@ INSERT_GRANULARITIES: LiteralString = """
     SELECT %s, g.granularity_us, g.points FROM unnest(%s::bigint[], %s::bigint[]) AS g (granularity_us, points)
     ON CONFLICT (archive_policy_name, granularity_us) DO UPDATE SET points = EXCLUDED.points
 """
-UPDATE_POLICY: LiteralString = "UPDATE archive_policy SET back_window = %s WHERE name = %s"
+LOCK_POLICY: LiteralString = "SELECT FROM archive_policy WHERE name = %s FOR UPDATE"
+UPDATE_POLICY: LiteralString = "UPDATE archive_policy SET back_window = %s, aggregation_methods = %s WHERE name = %s"
+DROP_GRANULARITIES: LiteralString = """
+    DELETE FROM archive_policy_granularity WHERE archive_policy_name = %s AND granularity_us <> ALL(%s)
+"""
 
 
 def insert_policy(tx: Transaction, policy: ArchivePolicy) -> bool:
@@ -50,10 +56,49 @@ def insert_policy(tx: Transaction, policy: ArchivePolicy) -> bool:
     return made
 
 
+def lock_policy(tx: Transaction, name: str) -> None:
+    """Keep anybody else from changing a policy until the transaction ends."""
+    tx.execute(LOCK_POLICY, (name,))
+
+
 def update_policy(tx: Transaction, policy: ArchivePolicy) -> None:
-    """Write a policy's back window and points; its granularities stay."""
-    tx.execute(UPDATE_POLICY, (policy.back_window, policy.name))
+    """Write what a policy keeps and serves."""
+    tx.execute(UPDATE_POLICY, (policy.back_window, policy.aggregation_methods, policy.name))
+    tx.execute(DROP_GRANULARITIES, (policy.name, policy.granularities_us))
     tx.execute(INSERT_GRANULARITIES, (policy.name, policy.granularities_us, policy.points))
+
+
+HOLD_SHARDS: LiteralString = "SELECT pg_advisory_xact_lock(%s, shard) FROM generate_series(0, %s - 1) shard"
+MARK_ROLLED_UP: LiteralString = """
+    INSERT INTO dirty_mark (shard, metric_keys, first_ats, last_ats)
+    SELECT shard, array_agg(metric_key ORDER BY n), array_agg(first_at ORDER BY n), array_agg(last_at ORDER BY n)
+    FROM (
+        SELECT c.key %% %(shards)s AS shard, r.metric_key, r.bucket AS first_at,
+            r.bucket + (r.granularity_us - 1) * INTERVAL '1 microsecond' AS last_at,
+            row_number() OVER (PARTITION BY c.key %% %(shards)s ORDER BY r.bucket DESC, c.key) AS n
+        FROM metric c JOIN rollup r ON r.metric_key = c.key AND r.granularity_us = %(granularity_us)s
+        WHERE c.archive_policy_name = %(name)s AND c.status = 'active'
+    ) ranges
+    GROUP BY shard, n / %(ranges_max)s
+    ORDER BY shard, min(n)
+"""
+MARK_RANGES_MAX = 1_000
+
+
+def hold_shards(tx: Transaction) -> None:
+    """Wait for the rollers and keep them away until the transaction ends.
+
+    A roller that began before a granularity was added would take marks without making its buckets.
+    """
+    tx.execute(HOLD_SHARDS, (SHARD_LOCK_CLASS, SHARD_COUNT))
+
+
+def mark_rolled_up(tx: Transaction, name: str, *, granularity_us: int) -> None:
+    """Mark whatever is rolled up of a policy's metrics in buckets of one width; what is not rolled up is marked already."""
+    tx.execute(
+        MARK_ROLLED_UP,
+        {"shards": SHARD_COUNT, "granularity_us": granularity_us, "name": name, "ranges_max": MARK_RANGES_MAX},
+    )
 
 
 IS_POLICY_USED: LiteralString = """
