@@ -50,6 +50,16 @@ def grid_of(series: Sequence[Series], *, filler: float = np.nan) -> Grid:
     return Grid(times, values)
 
 
+def shares_of(times_us: Instants, *, width_us: int, spans: Sequence[tuple[int, int]]) -> Floats:
+    """Return which part of each bucket (0 to 1) lies in spans that do not overlap."""
+    covered = np.zeros(len(times_us), dtype=np.float64)
+    for start_us, stop_us in spans:
+        low = np.maximum(times_us, start_us)
+        high = np.minimum(times_us + width_us, stop_us)
+        covered += np.maximum(high - low, 0)
+    return covered / width_us
+
+
 def count_present(values: Floats, axis: int) -> Floats:
     """Count the values that are there."""
     return np.count_nonzero(~np.isnan(values), axis=axis).astype(np.float64)

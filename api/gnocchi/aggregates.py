@@ -44,6 +44,7 @@ def read_aggregates_request(
     needed_overlap: Annotated[str | None, Query()] = None,
     fill: Annotated[str | None, Query()] = None,
     groupby: Annotated[list[str] | None, Query()] = None,
+    use_history: Annotated[str | None, Query()] = None,
 ) -> AggregatesRequest:
     """Read what is asked: the operations and the search from the body, the rest from the query."""
     now = context_of(request).clock()
@@ -68,6 +69,7 @@ def read_aggregates_request(
         needed_overlap=from_wire_percent(needed_overlap),
         fill=from_wire_fill(fill, is_default=needed_overlap is None),
         groupby=names,
+        use_history=is_true(use_history),
     )
 
 

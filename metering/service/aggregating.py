@@ -11,7 +11,7 @@ import numpy as np
 from foundation.database import Transaction
 from foundation.errors import Invalid
 from identity.model import Caller
-from metering.aggregates import Floats, Grid, Series, grid_of, resample
+from metering.aggregates import Floats, Grid, Series, grid_of, resample, shares_of
 from metering.archive_policies import METHODS_ALL, ArchivePolicy
 from metering.errors import AggregationNotFound, CannotAggregate, MetricsNotFound
 from metering.filters import Filter
@@ -21,10 +21,11 @@ from metering.samples import OLDEST
 from metering.service import policies
 from metering.service.metrics import find_metrics
 from metering.service.reading import SeriesWanted, read_series
-from metering.service.resources import search_resources
+from metering.service.resources import FAR_AHEAD_US, LONG_AGO_US, search_resources, search_states
 
 RESOURCES_MAX = 10_000
 POINTS_MAX = 1_000_000
+ALWAYS = (LONG_AGO_US, FAR_AHEAD_US)
 FUTURE = timedelta(days=1)
 
 
@@ -140,6 +141,7 @@ class AggregatesRequest:
     needed_overlap: float = 100.0
     fill: "float | Literal['null', 'dropna'] | None" = "dropna"
     groupby: tuple[str, ...] = ()
+    use_history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ class References:
     group: Mapping[str, object]
     references: list[Reference] = field(default_factory=list[Reference])
     resources: list[Resource] = field(default_factory=list[Resource])
+    spans: dict[str, list[tuple[int, int]]] = field(default_factory=dict[str, list[tuple[int, int]]])
+    """With history: when each resource was in the group."""
 
 
 def aggregate(tx: Transaction, caller: Caller, request: AggregatesRequest) -> Sequence[AggregateGroup]:
@@ -187,7 +191,7 @@ def aggregate(tx: Transaction, caller: Caller, request: AggregatesRequest) -> Se
     series = {name: read[one] for name, one in asked.items()}
     answers: list[AggregateGroup] = []
     for group, own in zip(groups, widths, strict=True):
-        laid = [laid_out(group.references, width, series=series, request=request) for width in own]
+        laid = [laid_out(group, width, series=series, request=request) for width in own]
         matrices = [evaluate(request.expression, matrix) for matrix in laid]
         used = list({reference.metric.id: reference.metric for reference in group.references}.values())
         answers.append(AggregateGroup(group.group, matrices, used, group.resources))
@@ -230,13 +234,8 @@ def by_resource(
 ) -> list[References]:
     """Find the metrics that operations name on the resources of a search, one group for each value of groupby."""
     assert request.resource_type is not None
-    found = search_resources(
-        tx,
-        caller,
-        resource_type=request.resource_type,
-        search=request.search,
-        listing=Listing(limit=RESOURCES_MAX),
-    )
+    states = find_states(tx, caller, request, request.resource_type)
+    found = [state for state, _, _ in states]
     metric_ids = {
         (resource.id, one.metric): UUID(resource.metrics[one.metric])
         for resource in found
@@ -245,7 +244,7 @@ def by_resource(
     }
     metrics = find_metrics(tx, caller, list(metric_ids.values()))
     groups: dict[tuple[object, ...], References] = {}
-    for resource in found:
+    for resource, start_us, stop_us in states:
         values = tuple(attribute_of(resource, name) for name in request.groupby)
         group = groups.setdefault(values, References(dict(zip(request.groupby, values, strict=True))))
         own = [
@@ -255,11 +254,25 @@ def by_resource(
         ]
         if own:
             group.resources.append(resource)
+        if own and str(resource.id) not in group.spans:
             group.references.extend(own)
+        if own:
+            group.spans.setdefault(str(resource.id), []).append((start_us, stop_us))
     filled = [groups[values] for values in sorted(groups, key=str) if groups[values].references]
     if not filled:
         raise MetricsNotFound(sorted({one.metric for one in wanted}))
     return filled
+
+
+def find_states(
+    tx: Transaction, caller: Caller, request: AggregatesRequest, resource_type: str
+) -> Sequence[tuple[Resource, int, int]]:
+    """Return the resources of the search, as they are now and always, or with history each state with when it held."""
+    if request.use_history:
+        return search_states(tx, caller, resource_type=resource_type, search=request.search, limit=RESOURCES_MAX)
+    listing = Listing(limit=RESOURCES_MAX)
+    found = search_resources(tx, caller, resource_type=resource_type, search=request.search, listing=listing)
+    return [(resource, 0, 0) for resource in found]
 
 
 def attribute_of(resource: Resource, name: str) -> object:
@@ -304,15 +317,20 @@ def named(references: Iterable[Reference]) -> list[list[str]]:
 
 
 def laid_out(
-    references: Sequence[Reference],
+    group: References,
     width: int,
     *,
     series: Mapping[tuple[Reference, int], Series],
     request: AggregatesRequest,
 ) -> Matrix:
     """Lay the series of a group side by side, and fill or check what is missing as `fill` and `needed_overlap` say."""
+    references = group.references
     filler = float(request.fill) if isinstance(request.fill, int | float) else np.nan
     grid = grid_of([series[reference, width] for reference in references], filler=filler)
+    if request.use_history:
+        for place, reference in enumerate(references):
+            share = shares_of(grid.times_us, width_us=width, spans=group.spans.get(reference.owner, [ALWAYS]))
+            grid.values[:, place] = np.where(share > 0, grid.values[:, place] * share, filler)
     if request.fill is None:
         grid = overlapping(grid, request, named(references))
     columns = tuple(Column(reference.wanted, reference.owner) for reference in references)

@@ -13,13 +13,15 @@ from identity.policy import is_admin
 from metering.attributes import checked_attributes
 from metering.errors import NamedMetricExists, ResourceExists, ResourceNotFound
 from metering.filters import Comparison, Every, Filter, Operator, equals
-from metering.model import Listing, Resource, resource_id_of
+from metering.model import CURRENT_REVISION, Listing, Resource, resource_id_of
+from metering.samples import microseconds_of
 from metering.service.metrics import MetricRequest, attach_metrics, create_metric, delete_metric
 from metering.service.policies import get_resource_type, hold_resource_type
 from metering.store import resources
 from metering.visibility import creator_of, may_change_resource, viewer_of
 
 BULK_DELETE_MAX = 10_000
+LONG_AGO_US, FAR_AHEAD_US = -(2**60), 2**60
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,26 @@ def search_resources(
     return resources.search_resources(
         tx, viewer, resource_type=resource_type, search=search, listing=listing, with_history=with_history
     )
+
+
+def search_states(
+    tx: Transaction, caller: Caller, *, resource_type: str, search: Filter | None, limit: int
+) -> Sequence[tuple[Resource, int, int]]:
+    """Return the states, former and present, that a filter matches, each with when it held in microseconds since 1970.
+
+    A resource's first state holds for all the time before it, its last for all the time after.
+    """
+    found = search_resources(
+        tx, caller, resource_type=resource_type, search=search, listing=Listing(limit=limit), with_history=True
+    )
+    first = resources.find_first_revisions(tx, [state.id for state in found])
+    spans: list[tuple[Resource, int, int]] = []
+    for state in found:
+        is_first = state.revision == first.get(state.id, CURRENT_REVISION)
+        start_us = LONG_AGO_US if is_first else microseconds_of(state.revision_start)
+        stop_us = FAR_AHEAD_US if state.revision_end is None else microseconds_of(state.revision_end)
+        spans.append((state, start_us, stop_us))
+    return spans
 
 
 def list_history(

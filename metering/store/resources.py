@@ -133,6 +133,14 @@ def find_resource_ids(tx: Transaction, ids: Sequence[UUID], viewer: Viewer) -> f
     return frozenset(row[0] for row in tx.execute(FIND_IDS, parameters))
 
 
+FIRST_REVISIONS: LiteralString = "SELECT id, min(revision) FROM resource_revision WHERE id = ANY(%s) GROUP BY id"
+
+
+def find_first_revisions(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the first former state of resources that have one."""
+    return {row[0]: int(row[1]) for row in tx.execute(FIRST_REVISIONS, (list(ids),))}
+
+
 INSERT: LiteralString = """
     INSERT INTO resource (id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at,
         revision_start, attributes)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -324,3 +325,29 @@ def test_a_search_of_measures_that_cannot_be_is_refused(admin: Person, demo: Per
     assert admin.send("POST", "/v1/search/metric", {">": 0})[0] == 400
     assert demo.send("POST", path, {">": 0})[0] == 404
     assert admin.send("POST", "/v1/search/metric?metric_id=x", {">": 0})[0] == 404
+
+
+def test_with_history_a_bucket_is_shared_out_to_the_groups_in_which_a_resource_was(admin: Person, demo: Person) -> None:
+    kind = a_kind(admin, flavor={"type": "string"}, zone={"type": "string", "required": False})
+    vms = [a_resource(demo, kind, flavor="small", metrics={"cpu": {"archive_policy_name": "medium"}}) for _ in "ab"]
+    for vm in vms:
+        post(demo, f"/v1/metric/{vm['metrics']['cpu']}/measures", ((0, 10), (7200, 10)))
+    changed = demo.send("PATCH", f"/v1/resource/{kind}/{vms[0]['id']}", {"flavor": "large"})[1]["revision_start"]
+    into = datetime.fromisoformat(changed).timestamp() - HOUR.timestamp() - 7200
+    search: dict[str, object] = {}
+    body = {"operations": "(aggregate sum (metric cpu mean))", "resource_type": kind, "search": search}
+    path = "/v1/aggregates?granularity=3600&groupby=flavor&groupby=project_id"
+    status, now = demo.send("POST", path, body)
+    assert status == 200, now
+    assert [(one["group"]["flavor"], [point[2] for point in one["measures"]["measures"]["aggregated"]]) for one in now] == [
+        ("large", [10, 10]), ("small", [10, 10]),
+    ]  # fmt: skip
+    status, then = demo.send("POST", f"{path}&use_history=true", body)
+    assert status == 200, then
+    told = {one["group"]["flavor"]: [point[2] for point in one["measures"]["measures"]["aggregated"]] for one in then}
+    if 0 < into < 3600:
+        assert told["small"] == [20, pytest.approx(10 + 10 * into / 3600)]
+        assert told["large"] == [pytest.approx(10 * (3600 - into) / 3600)]
+    only = {**body, "search": {"=": {"flavor": "large"}}}
+    [large] = demo.send("POST", f"{path}&use_history=true", only)[1]
+    assert len(large["measures"]["measures"]["aggregated"]) == 1
