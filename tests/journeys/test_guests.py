@@ -131,7 +131,7 @@ def test_a_guest_that_is_killed_from_outside_is_noticed_and_says_why(guest_stack
         lambda: status_of(cloud, server_id) in {"SHUTOFF", "ERROR"}, within_s=4 * POLL_INTERVAL_S, what="noticed"
     )
     server = cloud.get(f"/compute/v2.1/servers/{server_id}")["server"]
-    assert "fault" not in server or server["fault"]["message"]
+    assert server["fault"]["message"]
     guest_stack.openstack("server", "delete", "--wait", server_id)
 
 
@@ -178,3 +178,20 @@ def test_a_stopped_product_leaves_nothing_running_and_finds_its_guests_again(clu
             stack.openstack("server", "delete", "--wait", server_id)
             stack.up.send_signal(signal.SIGINT)
             assert stack.up.wait(STOPPED_S_MAX) == 0
+
+
+def test_six_guests_of_one_request_run_and_go(guest_stack: Stack) -> None:
+    cloud = guest_stack.cloud()
+    flavors = {flavor["name"]: flavor["id"] for flavor in cloud.get("/compute/v2.1/flavors")["flavors"]}
+    image = cloud.get("/image/v2/images")["images"][0]["id"]
+    server = {"name": "six", "flavorRef": flavors["n1.nano"], "imageRef": image, "min_count": 6, "max_count": 6}
+    cloud.post("/compute/v2.1/servers", {"server": server})
+    ids = [each["id"] for each in cloud.get("/compute/v2.1/servers", name="^six-[1-6]$")["servers"]]
+    assert len(ids) == 6
+    for server_id in ids:
+        wait_for_status(cloud, server_id, "ACTIVE")
+        assert guest_process(server_id).is_running()
+    for server_id in ids:
+        cloud.http.delete(f"/compute/v2.1/servers/{server_id}").raise_for_status()
+    for server_id in ids:
+        wait_for_status(cloud, server_id, "DELETED")
