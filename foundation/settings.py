@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     body_bytes_max: int = Field(
         default=8 * 1024 * 1024, ge=1024, description="largest request body apart from image uploads"
     )
+    cors_origins: str = Field(
+        default="", description="origins whose pages may call the metric API from a browser, separated by commas; * is any"
+    )
     page_limit_max: int = Field(default=1000, ge=1, le=100_000, description="largest page of any list")
 
     @property

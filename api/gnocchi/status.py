@@ -11,6 +11,7 @@ from api.gnocchi.answers import answer, is_true
 from api.transaction import SnapshotTransaction
 from metering import service
 from metering.archive_policies import METHODS_ALL
+from metering.service import metrics
 
 router = new_router()
 BUILD = "4.7.0"
@@ -62,7 +63,7 @@ def show_status(tx: SnapshotTransaction, _: AdminCaller, details: Annotated[str 
     backlog = service.backlog(tx)
     storage: dict[str, Any] = {"summary": {"metrics": backlog.metrics, "measures": backlog.ranges}}
     if details is None or is_true(details):
-        storage["measures_to_process"] = {}
+        storage["measures_to_process"] = {str(one): ranges for one, ranges in metrics.list_waiting(tx).items()}
     return answer({"metricd": {"processors": [], "statistics": {}}, "storage": storage})
 
 

@@ -16,6 +16,8 @@ from metering.service.policies import get_archive_policy
 from metering.store import metrics, policies
 from metering.visibility import may_change_metric, may_change_resource, viewer_of
 
+WAITING_MAX = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class MetricRequest:
@@ -105,3 +107,8 @@ def require_change(caller: Caller, metric: Metric) -> None:
 def count_metrics(tx: Transaction) -> int:
     """Count the metrics that are served."""
     return metrics.count_metrics(tx)
+
+
+def list_waiting(tx: Transaction, *, limit: int = WAITING_MAX) -> Mapping[UUID, int]:
+    """Return the metrics that wait to be rolled up, and in how many ranges of measures."""
+    return metrics.list_waiting(tx, limit=limit)

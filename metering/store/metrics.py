@@ -164,3 +164,14 @@ def count_metrics(tx: Transaction) -> int:
     row = tx.execute(COUNT_METRICS).fetchone()
     assert row is not None
     return int(row[0])
+
+
+LIST_WAITING: LiteralString = """
+    SELECT c.id, count(*) FROM dirty_mark d CROSS JOIN LATERAL unnest(d.metric_keys) AS u (key) JOIN metric c ON c.key = u.key
+    GROUP BY c.id ORDER BY count(*) DESC, c.id LIMIT %s
+"""
+
+
+def list_waiting(tx: Transaction, *, limit: int) -> dict[UUID, int]:
+    """Return the metrics that wait to be rolled up and in how many ranges, those with most first."""
+    return {row[0]: int(row[1]) for row in tx.execute(LIST_WAITING, (limit,))}

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 import requests
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
+from api.gnocchi.routes import allow_origins
 from tests.contract.conftest import LiveApi
 from tests.contract.test_gnocchi import HOUR, a_name, signed_in
 
@@ -351,3 +354,25 @@ def test_with_history_a_bucket_is_shared_out_to_the_groups_in_which_a_resource_w
     only = {**body, "search": {"=": {"flavor": "large"}}}
     [large] = demo.send("POST", f"{path}&use_history=true", only)[1]
     assert len(large["measures"]["measures"]["aggregated"]) == 1
+
+
+def test_the_status_counts_what_waits_and_the_health_is_told_to_anybody(admin: Person, demo: Person) -> None:
+    metric = a_metric(demo, (0, 1))
+    status, body = admin.send("GET", "/v1/status")
+    assert (status, body["storage"]["measures_to_process"][metric]) == (200, 1)
+    assert body["storage"]["summary"]["metrics"] >= 1
+    assert "measures_to_process" not in admin.send("GET", "/v1/status?details=false")[1]["storage"]
+    assert demo.send("GET", "/v1/status")[0] == 403
+    assert demo.connections.get(f"{demo.url}/healthcheck", timeout=30).status_code == 200
+
+
+def test_only_the_origins_that_are_set_may_call_from_a_browser() -> None:
+    app = FastAPI()
+    allow_origins(app, "https://grafana.example/, https://other.example")
+    with TestClient(app) as browser:
+        asked = {"Origin": "https://grafana.example", "Access-Control-Request-Method": "DELETE"}
+        preflight = browser.options("/v1/metric", headers={**asked, "Access-Control-Request-Headers": "X-Auth-Token"})
+        assert preflight.status_code == 200
+        assert preflight.headers["Access-Control-Allow-Origin"] == "https://grafana.example"
+        foreign = browser.get("/openapi.json", headers={"Origin": "https://evil.example"})
+        assert "Access-Control-Allow-Origin" not in foreign.headers
