@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from foundation.database import Transaction
 from metering.rollups import DirtyRanges, dirty_ranges
+from metering.samples import instant_of
+from metering.store.planning import many_small_probes
 
 POSTGRES_EPOCH_US = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970: where PostgreSQL's binary timestamps begin."""
@@ -55,6 +57,16 @@ class MeasureColumns:
             self.adopted[rows],
         )
 
+    def followed_by(self, other: "MeasureColumns") -> "MeasureColumns":
+        """Return these rows and then the other's."""
+        return MeasureColumns(
+            np.concatenate((self.metric_keys, other.metric_keys)),
+            np.concatenate((self.observed_us, other.observed_us)),
+            np.concatenate((self.boot_epochs, other.boot_epochs)),
+            np.concatenate((self.values, other.values)),
+            np.concatenate((self.adopted, other.adopted)),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class WriteCounts:
@@ -68,19 +80,35 @@ class WriteCounts:
 def write_measures(tx: Transaction, columns: MeasureColumns) -> WriteCounts:
     """Write samples once each and mark what they touch; of two values for one identity the later in the batch wins.
 
-    New samples are the rule, so they are copied straight in; a repeat makes that fail, and then they are merged.
+    New samples are the rule, so they are copied straight in. Where that fails, those that are there already are looked up, and
+    the rest is copied; where another writer comes between, all are merged.
     """
     unique = sorted_without_repeats(columns)
     within = len(columns) - len(unique)
+    if try_copy(tx, unique):
+        mark_dirty(tx, dirty_ranges(unique.metric_keys, unique.observed_us))
+        return WriteCounts(len(unique), within, 0)
+    known = find_known(tx, unique)
+    fresh = unique.at(~known.is_there)
+    if try_copy(tx, fresh):
+        inserted, changed = len(fresh), unique.at(known.is_there & known.differs)
+    else:
+        inserted, fresh, changed = 0, unique.at(np.zeros(len(unique), dtype=np.bool_)), unique
+    merged, updated, touched = merge_measures(tx, changed) if len(changed) else (0, 0, changed)
+    inserted += merged
+    written = sorted_without_repeats(fresh.followed_by(touched))
+    mark_dirty(tx, dirty_ranges(written.metric_keys, written.observed_us))
+    return WriteCounts(inserted, within + len(unique) - inserted - updated, updated)
+
+
+def try_copy(tx: Transaction, columns: MeasureColumns) -> bool:
+    """Copy samples in; False, with nothing written, where one of them is there already."""
     try:
         with tx.transaction():
-            copy_measures(tx, unique)
+            copy_measures(tx, columns)
     except psycopg.errors.UniqueViolation:
-        inserted, updated, touched = merge_measures(tx, unique)
-        mark_dirty(tx, dirty_ranges(touched.metric_keys, touched.observed_us))
-        return WriteCounts(inserted, within + len(unique) - inserted - updated, updated)
-    mark_dirty(tx, dirty_ranges(unique.metric_keys, unique.observed_us))
-    return WriteCounts(len(unique), within, 0)
+        return False
+    return True
 
 
 def sorted_without_repeats(columns: MeasureColumns) -> MeasureColumns:
@@ -114,6 +142,55 @@ def copy_measures(tx: Transaction, columns: MeasureColumns) -> None:
         copy.write(COPY_HEADER + rows.tobytes() + COPY_TRAILER)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Which of a batch's identities are stored already, and which of these with another value; masks over the batch."""
+
+    is_there: NDArray[np.bool_]
+    differs: NDArray[np.bool_]
+
+
+FIND_KNOWN: LiteralString = """
+    SELECT u.n - 1, m.value <> u.value OR m.adopted <> u.adopted
+    FROM unnest(%(keys)s::bigint[], %(observed)s::bigint[], %(boots)s::bigint[], %(values)s::float8[], %(adopted)s::boolean[])
+        WITH ORDINALITY AS u (metric_key, observed_us, boot_epoch, value, adopted, n)
+    CROSS JOIN LATERAL (
+        SELECT value, adopted FROM measure
+        WHERE metric_key = u.metric_key AND boot_epoch = u.boot_epoch
+            AND observed_at = TIMESTAMPTZ 'epoch' + u.observed_us * INTERVAL '1 microsecond'
+            AND observed_at >= %(first)s AND observed_at <= %(last)s
+        OFFSET 0
+    ) m
+"""
+"""The bounds repeat what the rows say, so that the planner leaves out the chunks that no row can lie in."""
+
+
+def find_known(tx: Transaction, columns: MeasureColumns) -> Known:
+    """Look up which samples are stored already."""
+    parameters = {
+        **parameters_of(columns),
+        "first": instant_of(int(columns.observed_us.min())),
+        "last": instant_of(int(columns.observed_us.max())),
+    }
+    is_there, differs = np.zeros((2, len(columns)), dtype=np.bool_)
+    with many_small_probes(tx), tx.cursor(binary=True) as cursor:
+        for place, is_other in cursor.execute(FIND_KNOWN, parameters):
+            is_there[place] = True
+            differs[place] = is_other
+    return Known(is_there, differs)
+
+
+def parameters_of(columns: MeasureColumns) -> dict[str, Any]:
+    """Return columns as the parameters of a statement that unnests them."""
+    return {
+        "keys": columns.metric_keys.tolist(),
+        "observed": columns.observed_us.tolist(),
+        "boots": columns.boot_epochs.tolist(),
+        "values": columns.values.tolist(),
+        "adopted": columns.adopted.tolist(),
+    }
+
+
 MERGE_MEASURES: LiteralString = """
     INSERT INTO measure (metric_key, observed_at, boot_epoch, value, adopted)
     SELECT u.metric_key, TIMESTAMPTZ 'epoch' + u.observed_us * INTERVAL '1 microsecond', u.boot_epoch, u.value, u.adopted
@@ -128,15 +205,8 @@ MERGE_MEASURES: LiteralString = """
 
 def merge_measures(tx: Transaction, columns: MeasureColumns) -> tuple[int, int, MeasureColumns]:
     """Insert what is new and overwrite what differs; return how many of each, and the rows that were written."""
-    parameters = {
-        "keys": columns.metric_keys.tolist(),
-        "observed": columns.observed_us.tolist(),
-        "boots": columns.boot_epochs.tolist(),
-        "values": columns.values.tolist(),
-        "adopted": columns.adopted.tolist(),
-    }
     with tx.cursor(binary=True) as cursor:
-        rows = cursor.execute(MERGE_MEASURES, parameters).fetchall()
+        rows = cursor.execute(MERGE_MEASURES, parameters_of(columns)).fetchall()
     inserted = sum(1 for row in rows if row[5])
     return inserted, len(rows) - inserted, sorted_without_repeats(columns_of(rows))
 

@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 from foundation.database import Transaction
 from metering.model import SHARD_COUNT
 from metering.store.fragments import STATISTICS, TOUCHED, TRACED
+from metering.store.planning import many_small_probes
 
 SHARD_LOCK_CLASS = 0x6E65706F
 """First half of the advisory lock of a shard's roller; the shard is the second."""
@@ -97,7 +98,8 @@ ALLOW_NESTED_LOOPS: LiteralString = "SELECT set_config('enable_nestloop', %s, tr
 def recompute_marked(tx: Transaction, mark_ids: Sequence[int]) -> int:
     """Write the rollups of all buckets that the marks touch, from raw; return how many."""
     tx.execute(ALLOW_NESTED_LOOPS, ("off",))
-    written = tx.execute(RECOMPUTE, {"ids": list(mark_ids)}).rowcount
+    with many_small_probes(tx):
+        written = tx.execute(RECOMPUTE, {"ids": list(mark_ids)}).rowcount
     tx.execute(ALLOW_NESTED_LOOPS, ("on",))
     return written
 

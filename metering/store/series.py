@@ -13,6 +13,7 @@ from metering.rollups import shard_of
 from metering.samples import OLDEST
 from metering.store.fragments import STATISTICS, TOUCHED, TRACED
 from metering.store.measures import POSTGRES_EPOCH_US
+from metering.store.planning import many_small_probes
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,7 @@ def asked_columns(asked: Sequence[SeriesAsked]) -> dict[str, Any]:
 
 def copy_out(tx: Transaction, statement: LiteralString, parameters: dict[str, Any]) -> BucketColumns:
     """Read rows of fixed width as columns, without making an object a row."""
-    with tx.cursor() as cursor, cursor.copy(statement, parameters) as copy:
+    with many_small_probes(tx), tx.cursor() as cursor, cursor.copy(statement, parameters) as copy:
         raw = b"".join(bytes(block) for block in copy)
     rows = np.frombuffer(raw[COPY_HEADER_SIZE : len(raw) - COPY_TRAILER_SIZE], dtype=COPY_ROW)
     return BucketColumns(

@@ -2,8 +2,9 @@
 
 import math
 from datetime import timedelta
+from threading import Thread
 
-from foundation.database import Transaction
+from foundation.database import Pool, Transaction, transaction
 from foundation.ids import new_id
 from foundation.interval import TimeInterval
 from metering.model import IngestResult
@@ -86,3 +87,47 @@ def test_a_deleted_resource_that_sends_again_is_there_again_with_a_new_metric_an
     assert tx.execute("SELECT deleted_at FROM resource WHERE id = %s", (resource,)).fetchone() == (None,)
     usage = counter_usage(tx, project_id=project, meter="cpu", interval=TimeInterval(at(0), at(60)))
     assert [u.quantity for u in usage] == [12]
+
+
+def test_a_batch_of_new_known_and_changed_samples_keeps_each_once_and_marks_only_what_it_wrote(tx: Transaction) -> None:
+    resource = new_id()
+    ingest_samples(tx, [a_sample(s, s, resource_id=resource) for s in range(0, 50, 10)], received_at=RECEIVED_AT)
+    tx.execute("DELETE FROM dirty_mark")
+    batch = [
+        a_sample(0, 0, resource_id=resource),
+        a_sample(10, 11, resource_id=resource),
+        a_sample(7_300, 1, resource_id=resource),
+        a_sample(7_300, 2, resource_id=resource, boot_epoch=7),
+        a_sample(7_300, 3, resource_id=resource),
+    ]
+    assert ingest_samples(tx, batch, received_at=RECEIVED_AT) == IngestResult(2, 2, 1)
+    stored = tx.execute(
+        """SELECT extract(epoch FROM observed_at - %s)::int, boot_epoch, value FROM measure m JOIN metric c ON c.key = m.metric_key
+        WHERE c.resource_id = %s AND (value > 40 OR observed_at >= %s OR value = 11) ORDER BY 1, 2""",
+        (at(0), resource, at(7_300)),
+    ).fetchall()
+    assert stored == [(10, 0, 11), (7_300, 0, 3), (7_300, 7, 2)]
+    assert tx.execute("SELECT first_ats, last_ats FROM dirty_mark").fetchall() == [
+        ([at(10), at(7_300)], [at(10), at(7_300)])
+    ]
+
+
+def test_a_sample_that_another_writer_commits_meanwhile_is_kept_once(pool: Pool) -> None:
+    resource = new_id()
+    with transaction(pool) as tx:
+        ingest_samples(tx, [a_sample(0, 0, resource_id=resource)], received_at=RECEIVED_AT)
+    results: list[IngestResult] = []
+
+    def write() -> None:
+        with transaction(pool) as tx:
+            batch = [a_sample(s, s, resource_id=resource) for s in (0, 10, 20)]
+            results.append(ingest_samples(tx, batch, received_at=RECEIVED_AT))
+
+    with transaction(pool) as tx:
+        ingest_samples(tx, [a_sample(10, 10, resource_id=resource)], received_at=RECEIVED_AT)
+        other = Thread(target=write)
+        other.start()
+        other.join(0.5)
+        assert not results, "the other waits for what is not yet committed"
+    other.join(10)
+    assert results == [IngestResult(1, 2, 0)]
