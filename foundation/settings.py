@@ -1,8 +1,9 @@
 """Settings: every one an environment variable NEPHO_*, read once by an entrypoint and passed on."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -41,10 +42,23 @@ class Settings(BaseSettings):
     body_bytes_max: int = Field(
         default=8 * 1024 * 1024, ge=1024, description="largest request body apart from image uploads"
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="networks of the proxies whose Forwarded and X-Forwarded-* are believed, separated by commas",
+    )
     cors_origins: str = Field(
-        default="", description="origins whose pages may call the metric API from a browser, separated by commas; * is any"
+        default="",
+        description="origins whose pages may call the metric API from a browser, separated by commas; * is any",
     )
     page_limit_max: int = Field(default=1000, ge=1, le=100_000, description="largest page of any list")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def check_networks(cls, listed: str) -> str:
+        """Refuse to start with a network that cannot be read."""
+        for one in filter(None, (part.strip() for part in listed.split(","))):
+            ip_network(one, strict=False)
+        return listed
 
     @property
     def base_url(self) -> str:

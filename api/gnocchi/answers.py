@@ -6,7 +6,8 @@ from uuid import UUID
 import orjson
 from fastapi import Depends, Query, Request, Response
 
-from api.pagination import Page, RequestPage, next_url
+from api.gnocchi.forwarding import base_url
+from api.pagination import RequestPage
 from foundation.errors import Invalid
 from metering.model import Listing
 
@@ -38,10 +39,10 @@ RequestListing = Annotated[Listing, Depends(read_listing)]
 
 def link_header(request: Request, listing: Listing, *, count: int, marker: str) -> dict[str, str]:
     """Return the Link header to the next page where this one is full."""
-    page = Page(listing.limit, listing.marker)
-    return (
-        {"Link": f'<{next_url(request, limit=page.limit, marker=marker)}>; rel="next"'} if count >= page.limit else {}
-    )
+    if count < listing.limit:
+        return {}
+    query = request.url.include_query_params(limit=listing.limit, marker=marker).query
+    return {"Link": f'<{base_url(request)}{request.url.path}?{query}>; rel="next"'}
 
 
 def uuid_or_none(text: str) -> UUID | None:

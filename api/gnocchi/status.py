@@ -6,8 +6,8 @@ from fastapi import Query, Request, Response
 
 from api.authentication import AdminCaller, RequestCaller
 from api.body import new_router
-from api.context import context_of
 from api.gnocchi.answers import answer, is_true
+from api.gnocchi.forwarding import base_url
 from api.transaction import SnapshotTransaction
 from metering import service
 from metering.archive_policies import METHODS_ALL
@@ -20,7 +20,7 @@ BUILD = "4.7.0"
 
 def base_of(request: Request) -> str:
     """Return the dialect's own address."""
-    return context_of(request).settings.base_url + str(request.scope.get("root_path", "")).rstrip("/")
+    return base_url(request) + str(request.scope.get("root_path", "")).rstrip("/")
 
 
 @router.get("/")

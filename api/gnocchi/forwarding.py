@@ -1,0 +1,58 @@
+"""Under which address a client reaches us, as the proxies that we trust tell it."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+
+from fastapi import Request
+
+from api.context import context_of
+
+HOST = re.compile(r"[A-Za-z0-9._\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+PREFIX = re.compile(r"(/[A-Za-z0-9._~\-]{1,64}){0,8}/?")
+
+
+def base_url(request: Request) -> str:
+    """Return the address before the path: the settings' own, or what a trusted peer says."""
+    settings = context_of(request).settings
+    peer = request.client.host if request.client is not None else ""
+    if not is_trusted(peer, settings.trusted_proxies):
+        return settings.base_url
+    return told_base(request.headers, otherwise=settings.base_url)
+
+
+def is_trusted(peer: str, listed: str) -> bool:
+    """Tell whether a peer's address is in one of the networks that are listed, separated by commas."""
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(one.strip(), strict=False) for one in listed.split(",") if one.strip())
+
+
+def told_base(headers: Mapping[str, str], *, otherwise: str) -> str:
+    """Read Forwarded (RFC 7239), else X-Forwarded-*; of a chain of proxies the nearest, whom we trust, has the last word."""
+    scheme, _, host = otherwise.partition("://")
+    host, slash, path = host.partition("/")
+    prefix = slash + path
+    told = forwarded_pairs(headers.get("forwarded", ""))
+    given = {
+        "proto": told.get("proto") or last_of(headers.get("x-forwarded-proto", "")),
+        "host": told.get("host") or last_of(headers.get("x-forwarded-host", "")),
+        "prefix": last_of(headers.get("x-forwarded-prefix", "")),
+    }
+    scheme = given["proto"].lower() if given["proto"].lower() in ("http", "https") else scheme
+    host = given["host"] if HOST.fullmatch(given["host"]) else host
+    prefix = given["prefix"] if given["prefix"] and PREFIX.fullmatch(given["prefix"]) else prefix
+    return f"{scheme}://{host}{prefix.rstrip('/')}"
+
+
+def forwarded_pairs(header: str) -> Mapping[str, str]:
+    """Return the pairs of the last element of a Forwarded header."""
+    pairs = (pair.partition("=") for pair in last_of(header).split(";"))
+    return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
+
+
+def last_of(header: str) -> str:
+    """Return the last of several values."""
+    return header.rpartition(",")[2].strip()
