@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from math import isfinite
 
 import numpy as np
 
@@ -156,10 +157,16 @@ def column_of(
     return series, Column(wanted, owner)
 
 
+SAME_OF_ONE = frozenset({"mean", "sum", "min", "max", "first", "last", "median"})
+"""What leaves a single series as it is; most alarms watch one."""
+
+
 def points_of(prepared: PreparedQuery, chosen: Sequence[tuple[Series, Column]]) -> tuple[tuple[datetime, float], ...]:
     """Return the points of one query from its series."""
     if not chosen:
         return ()
+    if len(chosen) == 1 and prepared.expression is None and prepared.query.reaggregation in SAME_OF_ONE:
+        return finite_points(chosen[0][0])
     grid = grid_of([series for series, _ in chosen])
     if prepared.expression is None:
         times_us, values = grid.times_us, aggregate_columns(grid.values, prepared.query.reaggregation)
@@ -167,8 +174,13 @@ def points_of(prepared: PreparedQuery, chosen: Sequence[tuple[Series, Column]]) 
         matrix = Matrix(prepared.granularity_us, grid.times_us, grid.values, tuple(column for _, column in chosen))
         result = evaluate(prepared.expression, matrix)
         times_us, values = result.times_us, aggregate_columns(result.values, prepared.query.reaggregation)
+    return finite_points(Series(times_us, values))
+
+
+def finite_points(series: Series) -> tuple[tuple[datetime, float], ...]:
+    """Return the points of a series that have a value."""
     return tuple(
         (instant_of(time_us), value)
-        for time_us, value in zip(times_us.tolist(), values.tolist(), strict=True)
-        if np.isfinite(value)
+        for time_us, value in zip(series.times_us.tolist(), series.values.tolist(), strict=True)
+        if isfinite(value)
     )

@@ -174,7 +174,7 @@ def find_known(tx: Transaction, columns: MeasureColumns) -> Known:
     }
     is_there, differs = np.zeros((2, len(columns)), dtype=np.bool_)
     with many_small_probes(tx), tx.cursor(binary=True) as cursor:
-        for place, is_other in cursor.execute(FIND_KNOWN, parameters):
+        for place, is_other in cursor.execute(FIND_KNOWN, parameters, prepare=False):
             is_there[place] = True
             differs[place] = is_other
     return Known(is_there, differs)

@@ -99,7 +99,7 @@ def recompute_marked(tx: Transaction, mark_ids: Sequence[int]) -> int:
     """Write the rollups of all buckets that the marks touch, from raw; return how many."""
     tx.execute(ALLOW_NESTED_LOOPS, ("off",))
     with many_small_probes(tx):
-        written = tx.execute(RECOMPUTE, {"ids": list(mark_ids)}).rowcount
+        written = tx.execute(RECOMPUTE, {"ids": list(mark_ids)}, prepare=False).rowcount
     tx.execute(ALLOW_NESTED_LOOPS, ("on",))
     return written
 
