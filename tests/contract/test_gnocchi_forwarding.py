@@ -39,7 +39,7 @@ def test_only_listed_networks_are_trusted() -> None:
 
 
 def test_a_network_that_cannot_be_read_is_refused_at_the_start() -> None:
-    with pytest.raises(ValueError, match="proxy.example"):
+    with pytest.raises(ValueError, match=r"proxy\.example"):
         Settings(trusted_proxies="10.0.0.0/8, proxy.example")
 
 
