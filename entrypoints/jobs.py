@@ -2,12 +2,14 @@
 
 import gc
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 import structlog
 from celery import signals
+from celery.platforms import SecurityWarning
 
 from alarms import service as alarms
 from alarms import webhook
@@ -53,6 +55,12 @@ def database() -> Pool:
         pool = open_pool(url, size_max=3, application_name="worker", transaction_timeout_ms=TRANSACTION_TIMEOUT_MS)
         pools[os.getpid()] = pool
     return pool
+
+
+@process_signals.celeryd_init.connect
+def accept_root(**_: Any) -> None:
+    """Silence Celery's warning of root: our tasks are JSON, and it is pickle that would let a message run what it likes."""
+    warnings.filterwarnings("ignore", category=SecurityWarning)
 
 
 @process_signals.setup_logging.connect

@@ -7,7 +7,7 @@ from entrypoints.queue import app
 
 def main() -> None:
     """Run beat until it is told to stop; it keeps no state that matters."""
-    app.Beat(loglevel="WARNING", schedule="/dev/null", scheduler_cls="celery.beat:Scheduler").run()
+    app.Beat(loglevel="WARNING", quiet=True, schedule="/dev/null", scheduler_cls="celery.beat:Scheduler").run()
 
 
 if __name__ == "__main__":

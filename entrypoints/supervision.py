@@ -28,15 +28,64 @@ class Service:
     stop_timeout_s: float
 
 
+@dataclass(slots=True, kw_only=True)
+class Restarts:
+    """When a program started, how often in a row it ended by itself, and when it starts again; monotonic seconds."""
+
+    started_at: float = 0.0
+    failures: int = 0
+    start_again_at: float = 0.0
+
+    def note_end(self, *, now: float) -> float:
+        """Plan the next start; returns how long that is to wait."""
+        self.failures = 1 if now - self.started_at >= STEADY_AFTER_S else self.failures + 1
+        wait_s = backoff_s(self.failures)
+        self.start_again_at = now + wait_s
+        return wait_s
+
+
 @dataclass(slots=True)
-class Child:
+class Child(Restarts):
     """A service as it runs now, or as it waits to be started again."""
 
     service: Service
     popen: "subprocess.Popen[bytes] | None" = None
-    started_at: float = 0.0
-    failures: int = 0
-    start_again_at: float = 0.0
+
+
+@dataclass(slots=True)
+class EmbeddedServer(Restarts):
+    """The database or the broker as it runs now: those who use it wait for it, so it is started again beside them."""
+
+    name: str
+    launch: "Callable[[], subprocess.Popen[bytes]]"
+    answers: "Callable[[subprocess.Popen[bytes]], bool]"
+    log: Path
+    popen: "subprocess.Popen[bytes] | None" = None
+    is_missed: bool = False
+    """It ended, and has not answered since."""
+
+    def look_after(self, *, now: float, say: Callable[[str], None]) -> None:
+        """Notice that it ended, start it when its wait is over, and say when it answers again. Never waits for it."""
+        if self.popen is None:
+            if now >= self.start_again_at:
+                self._start(now=now, say=say)
+        elif self.popen.poll() is not None:
+            code, self.popen = self.popen.returncode, None
+            self._note_end(f"ended ({describe_code(code)})", now=now, say=say)
+        elif self.is_missed and self.answers(self.popen):
+            self.is_missed = False
+            say(f"{self.name} answers again")
+
+    def _start(self, *, now: float, say: Callable[[str], None]) -> None:
+        self.started_at = now
+        try:
+            self.popen = self.launch()
+        except OSError as error:
+            self._note_end(f"cannot be started ({error})", now=now, say=say)
+
+    def _note_end(self, how: str, *, now: float, say: Callable[[str], None]) -> None:
+        self.is_missed = True
+        say(f"{self.name} {how}, starts again in {self.note_end(now=now):g} s; its log: {self.log}")
 
 
 def backoff_s(failures: int) -> float:
@@ -51,6 +100,8 @@ class Supervisor:
     environment: Mapping[str, str]
     logs: Path
     say: Callable[[str], None]
+    servers: Sequence[EmbeddedServer] = ()
+    """Looked after with the children; who started them stops them, after the children."""
     children: list[Child] = field(default_factory=list[Child])
 
     def start(self, service: Service, *, now: float) -> None:
@@ -73,7 +124,9 @@ class Supervisor:
         child.started_at = now
 
     def look_after(self, *, now: float) -> None:
-        """Notice children that ended and start those whose wait is over."""
+        """Notice servers and children that ended and start those whose wait is over."""
+        for server in self.servers:
+            server.look_after(now=now, say=self.say)
         for child in self.children:
             if child.popen is not None and child.popen.poll() is not None:
                 self._note_end(child, code=child.popen.returncode, now=now)
@@ -84,9 +137,7 @@ class Supervisor:
         assert child.popen is not None
         _end_group(child.popen.pid)
         child.popen = None
-        child.failures = 1 if now - child.started_at >= STEADY_AFTER_S else child.failures + 1
-        wait_s = backoff_s(child.failures)
-        child.start_again_at = now + wait_s
+        wait_s = child.note_end(now=now)
         log = self.logs / f"{child.service.name}.log"
         self.say(f"{child.service.name} ended ({describe_code(code)}), starts again in {wait_s:g} s; its log: {log}")
 

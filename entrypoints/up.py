@@ -9,12 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from entrypoints.supervision import Service, Supervisor, run_once
+from entrypoints.supervision import EmbeddedServer, Service, Supervisor, run_once
 from provision import libvirt_daemons, machine, redis_server, timescaledb, with_parent
 from provision.failures import ProvisionError
 from provision.installation import ROOT, Installation, this_installation
@@ -46,7 +46,16 @@ def service(name: str, installation: Installation) -> Service:
         "scheduler": Service("scheduler", (python, "-m", "entrypoints.schedule"), 10),
         "worker": Service(
             "worker",
-            (*celery, "worker", "-n", f"nephoscope-{installation.id}@%h", "-c", str(WORKER_CONCURRENCY), *lean),
+            (
+                *celery,
+                "--quiet",
+                "worker",
+                "-n",
+                f"nephoscope-{installation.id}@%h",
+                "-c",
+                str(WORKER_CONCURRENCY),
+                *lean,
+            ),
             25,
         ),
         "agent": Service("agent", (python, "-m", "entrypoints.agent"), 60),
@@ -90,8 +99,9 @@ def only_one(installation: Installation) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def embedded_servers(installation: Installation, environment: dict[str, str]) -> Generator[None]:
-    """PostgreSQL, Redis and libvirt while the block runs, each unless a setting names another one."""
+def embedded_servers(installation: Installation, environment: dict[str, str]) -> Generator[Sequence[EmbeddedServer]]:
+    """PostgreSQL, Redis and libvirt while the block runs, each unless a setting names another one; gives the first two."""
+    servers: list[EmbeddedServer] = []
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, installation.runtime_dir, ignore_errors=True)
         installation.runtime_dir.mkdir(mode=0o711, exist_ok=True)
@@ -106,15 +116,45 @@ def embedded_servers(installation: Installation, environment: dict[str, str]) ->
                 installation.runtime_dir / "postgresql",
                 installation.logs / "postgresql.log",
             )
-            database = timescaledb.start(cluster)
-            stack.callback(timescaledb.stop, database)
+            servers.append(start_database(cluster))
+            stack.callback(_stop_server, servers[-1], timescaledb.stop)
             environment["NEPHO_DATABASE_URL"] = cluster.url()
         if not environment.get("NEPHO_REDIS_URL"):
             folder = installation.runtime_dir / "redis"
-            broker = redis_server.start(folder, log_file=installation.logs / "redis.log")
-            stack.callback(redis_server.stop, broker)
+            servers.append(start_broker(folder, log_file=installation.logs / "redis.log"))
+            stack.callback(_stop_server, servers[-1], redis_server.stop)
             environment["NEPHO_REDIS_URL"] = redis_server.url(folder)
-        yield
+        yield servers
+
+
+def start_database(cluster: timescaledb.Cluster) -> EmbeddedServer:
+    """PostgreSQL, once it answers, and how it is started again."""
+    return EmbeddedServer(
+        "postgresql",
+        launch=lambda: timescaledb.launch(cluster),
+        answers=lambda server: timescaledb.answers(cluster, server),
+        log=cluster.log_file,
+        popen=timescaledb.start(cluster),
+        started_at=time.monotonic(),
+    )
+
+
+def start_broker(folder: Path, *, log_file: Path) -> EmbeddedServer:
+    """Redis, once it answers, and how it is started again."""
+    return EmbeddedServer(
+        "redis",
+        launch=lambda: redis_server.launch(folder, log_file=log_file),
+        answers=lambda _: redis_server.answers(folder / redis_server.SOCKET_NAME),
+        log=log_file,
+        popen=redis_server.start(folder, log_file=log_file),
+        started_at=time.monotonic(),
+    )
+
+
+def _stop_server(server: EmbeddedServer, stop: "Callable[[subprocess.Popen[bytes]], None]") -> None:
+    """End the one that runs now: it need not be the one that was started first."""
+    if server.popen is not None:
+        stop(server.popen)
 
 
 def _stop_libvirt(installation: Installation) -> None:
@@ -179,11 +219,10 @@ def announce(installation: Installation, listen: str) -> None:
     say("Ctrl-C stops it; guests and data are found again at the next start")
 
 
-def serve(installation: Installation, environment: dict[str, str], *, listen: str, stopping: Stopping) -> None:
+def serve(supervisor: Supervisor, installation: Installation, *, listen: str, stopping: Stopping) -> None:
     """Run the processes until asked to stop, then stop them in order: requests first, the host's guests last."""
     if stopping.asked:
         return
-    supervisor = Supervisor(environment=environment, logs=installation.logs, say=say)
     began = time.monotonic()
     try:
         for name in ("api", "scheduler", "worker", "agent"):
@@ -192,7 +231,7 @@ def serve(installation: Installation, environment: dict[str, str], *, listen: st
         if not stopping.asked:
             say(f"ready after {time.monotonic() - began:.1f} s")
             announce(installation, listen)
-        with demo_story(installation, environment, stopping):
+        with demo_story(installation, supervisor.environment, stopping):
             logs_due_at = 0.0
             while not stopping.asked:
                 supervisor.look_after(now=time.monotonic())
@@ -206,7 +245,7 @@ def serve(installation: Installation, environment: dict[str, str], *, listen: st
 
 
 @contextlib.contextmanager
-def demo_story(installation: Installation, environment: dict[str, str], stopping: Stopping) -> Generator[None]:
+def demo_story(installation: Installation, environment: Mapping[str, str], stopping: Stopping) -> Generator[None]:
     """The live story in the terminal, beside the service, unless DEMO=0."""
     if environment.get("DEMO") == "0" or stopping.asked:
         yield
@@ -252,10 +291,11 @@ def up() -> int:
     environment = environment_of(installation, listen=listen)
     try:
         machine.check_port(listen)
-        with only_one(installation), embedded_servers(installation, environment):
+        with only_one(installation), embedded_servers(installation, environment) as servers:
             say("database and broker run")
             prepare(installation, environment, stopping)
-            serve(installation, environment, listen=listen, stopping=stopping)
+            supervisor = Supervisor(environment, installation.logs, say, servers)
+            serve(supervisor, installation, listen=listen, stopping=stopping)
     except ProvisionError as error:
         print(f"nephoscope: {error}", file=sys.stderr)
         return 1

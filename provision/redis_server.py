@@ -42,6 +42,18 @@ def url(runtime_dir: Path) -> str:
 
 def start(runtime_dir: Path, *, log_file: Path) -> "subprocess.Popen[bytes]":
     """Start the server and return when it answers; it ends with the caller, however the caller ends."""
+    server = launch(runtime_dir, log_file=log_file)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and server.poll() is None:
+        if answers(runtime_dir / SOCKET_NAME):
+            return server
+        time.sleep(0.02)
+    stop(server)
+    raise ProvisionError("The embedded Redis did not start.", mend=f"{log_file} says why; mend that and run it again.")
+
+
+def launch(runtime_dir: Path, *, log_file: Path) -> "subprocess.Popen[bytes]":
+    """Start the server and return at once; what it wrote before stays in its log."""
     runtime_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     log_file.parent.mkdir(parents=True, exist_ok=True)
     address = runtime_dir / SOCKET_NAME
@@ -51,21 +63,14 @@ def start(runtime_dir: Path, *, log_file: Path) -> "subprocess.Popen[bytes]":
     named = runtime_dir / "redis-server"
     named.unlink(missing_ok=True)
     named.symlink_to(PROGRAM)
-    with log_file.open("wb") as log:
-        server = subprocess.Popen(
+    with log_file.open("ab") as log:
+        return subprocess.Popen(
             with_parent.launch(signal.SIGTERM, str(named), *flags),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             process_group=0,
         )
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and server.poll() is None:
-        if answers(address):
-            return server
-        time.sleep(0.02)
-    stop(server)
-    raise ProvisionError("The embedded Redis did not start.", mend=f"{log_file} says why; mend that and run it again.")
 
 
 def answers(address: Path) -> bool:

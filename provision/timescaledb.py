@@ -173,21 +173,26 @@ def _run(command: list[str], *, text: str = "") -> None:
 def start(cluster: Cluster) -> "subprocess.Popen[bytes]":
     """Start the server and return when it answers; it ends with the caller, however the caller ends."""
     create(cluster)
+    server = launch(cluster)
+    _wait_ready(cluster, server)
+    return server
+
+
+def launch(cluster: Cluster) -> "subprocess.Popen[bytes]":
+    """Start the server on files that are there and return at once; after a crash it replays its log before it answers."""
     durability = {} if cluster.durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     flags = [f"--{name}={value.strip(chr(39))}" for name, value in {**SETTINGS, **durability}.items()]
     cluster.log_file.parent.mkdir(parents=True, exist_ok=True)
     if cluster.log_file.exists() and cluster.log_file.stat().st_size > LOG_BYTES_MAX:
         cluster.log_file.unlink()
     with cluster.log_file.open("ab") as log:
-        server = subprocess.Popen(
+        return subprocess.Popen(
             cluster.program(cluster.owner, f"{BINARIES}/postgres", "-D", "/data", *flags),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             process_group=0,
         )
-    _wait_ready(cluster, server)
-    return server
 
 
 def _wait_ready(cluster: Cluster, server: "subprocess.Popen[bytes]") -> None:
@@ -195,7 +200,7 @@ def _wait_ready(cluster: Cluster, server: "subprocess.Popen[bytes]") -> None:
     while time.monotonic() < deadline:
         if server.poll() is not None:
             break
-        if _says_ready(cluster.data_dir / "postmaster.pid", server.pid):
+        if answers(cluster, server):
             return
         time.sleep(0.05)
     stop(server)
@@ -206,13 +211,13 @@ def _wait_ready(cluster: Cluster, server: "subprocess.Popen[bytes]") -> None:
     )
 
 
-def _says_ready(pid_file: Path, pid: int) -> bool:
-    """The eighth line of postmaster.pid is the server's own word on its state."""
+def answers(cluster: Cluster, server: "subprocess.Popen[bytes]") -> bool:
+    """Whether this very server takes connections: the eighth line of postmaster.pid is its own word on its state."""
     try:
-        lines = pid_file.read_text().splitlines()
+        lines = (cluster.data_dir / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return False
-    return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+    return len(lines) >= 8 and lines[0].strip() == str(server.pid) and lines[7].strip() == "ready"
 
 
 def stop(server: "subprocess.Popen[bytes]") -> None:

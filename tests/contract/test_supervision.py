@@ -1,16 +1,31 @@
 """The supervisor with real child programs: what ends by itself starts again, what is stopped leaves nothing."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.supervision import BACKOFF_FIRST_S, BACKOFF_MAX_S, Service, Supervisor, backoff_s, describe_code
+from entrypoints import up
+from entrypoints.supervision import (
+    BACKOFF_FIRST_S,
+    BACKOFF_MAX_S,
+    EmbeddedServer,
+    Service,
+    Supervisor,
+    backoff_s,
+    describe_code,
+)
+from provision import redis_server, timescaledb
+from provision.installation import Installation
 
 PATIENCE_S = 20.0
 
@@ -112,3 +127,77 @@ def test_a_log_that_grew_too_long_is_emptied(tmp_path: Path):
         log.truncate(30_000_000)
     supervisor.bound_logs()
     assert long_log.stat().st_size == 0
+
+
+@contextmanager
+def watched(server: EmbeddedServer, stop: "Callable[[subprocess.Popen[bytes]], None]") -> Generator[EmbeddedServer]:
+    try:
+        yield server
+    finally:
+        if server.popen is not None:
+            stop(server.popen)
+
+
+def assert_comes_back(server: EmbeddedServer, folder: Path) -> None:
+    said: list[str] = []
+    supervisor = Supervisor(environment=os.environ, logs=folder, say=said.append, servers=[server])
+    assert server.popen is not None
+    first = server.popen
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait(PATIENCE_S)
+
+    def looked_after() -> bool:
+        supervisor.look_after(now=time.monotonic())
+        return any("answers again" in line for line in said)
+
+    eventually(looked_after)
+    assert said[0] == (
+        f"{server.name} ended (killed by SIGKILL), starts again in {BACKOFF_FIRST_S:g} s; its log: {server.log}"
+    )
+    assert said[-1] == f"{server.name} answers again"
+    assert server.popen.pid != first.pid
+    assert server.answers(server.popen)
+
+
+def test_a_database_that_was_killed_is_noticed_recovers_and_is_said_to_answer_again(tmp_path: Path):
+    tree = timescaledb.install(Path("var"), say=print)
+    cluster = timescaledb.Cluster(tree, tmp_path / "data", tmp_path / "run", tmp_path / "log", durable=False)
+    with watched(up.start_database(cluster), timescaledb.stop) as server:
+        assert_comes_back(server, tmp_path)
+
+
+def test_a_broker_that_was_killed_is_noticed_and_started_again(tmp_path: Path):
+    with watched(up.start_broker(tmp_path / "r", log_file=tmp_path / "log"), redis_server.stop) as server:
+        assert_comes_back(server, tmp_path)
+
+
+def test_a_server_that_cannot_start_is_tried_again_with_growing_waits(tmp_path: Path):
+    def launch() -> "subprocess.Popen[bytes]":
+        raise OSError("no space")
+
+    said: list[str] = []
+    server = EmbeddedServer("redis", launch=launch, answers=lambda _: True, log=tmp_path / "log")
+    server.look_after(now=10, say=said.append)
+    server.look_after(now=10.5, say=said.append)
+    server.look_after(now=11, say=said.append)
+    assert [line.partition(";")[0] for line in said] == [
+        "redis cannot be started (no space), starts again in 1 s",
+        "redis cannot be started (no space), starts again in 2 s",
+    ]
+    assert server.start_again_at == 13
+
+
+def test_the_worker_and_the_scheduler_open_their_logs_without_banner_or_warning(tmp_path: Path):
+    with redis_server.running_redis() as url:
+        environment = {**os.environ, "NEPHO_REDIS_URL": url, "NEPHO_INSTALLATION": "quiet"}
+        installation = Installation("quiet", Path("var").resolve())
+        supervisor = Supervisor(environment, tmp_path, print)
+        for name in ("scheduler", "worker"):
+            supervisor.start(up.service(name, installation), now=0)
+        client: Any = redis.Redis(unix_socket_path=url.removeprefix("redis+socket://"))
+        eventually(lambda: len(client.client_list()) >= 4)
+        client.close()
+        supervisor.stop_all(is_hurried=lambda: False)
+    for name in ("scheduler", "worker"):
+        log = (tmp_path / f"{name}.log").read_text()
+        assert not any(word in log for word in ("celery", "superuser", "SecurityWarning")), log
