@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -17,6 +18,8 @@ STEADY_AFTER_S = 60.0
 """A child that ran this long starts anew with the shortest wait."""
 LOG_BYTES_MAX = 20_000_000
 GROUP_END_TIMEOUT_S = 5.0
+EXCEPTION_LINE = re.compile(r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|[a-z]): \S|(?:\w+\.)*[A-Z]\w*Error$")
+"""The line of a traceback that names the exception and says what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,21 +187,27 @@ def describe_code(code: int) -> str:
     return f"code {code}"
 
 
-def run_once(command: Sequence[str], *, environment: Mapping[str, str], timeout_s: float) -> str:
-    """Run a short program of ours to its end; returns its last words where it failed, else nothing."""
-    try:
-        result = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no end within {timeout_s:g} s"
-    if result.returncode == 0:
-        return ""
-    return ((result.stderr or result.stdout).strip().splitlines() or [describe_code(result.returncode)])[-1]
+def run_once(command: Sequence[str], *, environment: Mapping[str, str], log: Path, timeout_s: float) -> str:
+    """Run a short program of ours to its end, its whole output in `log`; returns its reason where it failed, else nothing."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        try:
+            code = subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=timeout_s,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return f"no end within {timeout_s:g} s"
+    return (reason_in(log.read_text(errors="replace")) or describe_code(code)) if code != 0 else ""
+
+
+def reason_in(output: str) -> str:
+    """The error that ended a Python program: the last line that is an exception's, not the hints below it; else the last line."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    raised = [line for line in lines if EXCEPTION_LINE.match(line)]
+    return (raised or lines or [""])[-1].strip()

@@ -17,7 +17,7 @@ from types import FrameType
 from entrypoints.supervision import EmbeddedServer, Service, Supervisor, run_once
 from provision import libvirt_daemons, machine, redis_server, timescaledb, with_parent
 from provision.failures import ProvisionError
-from provision.installation import ROOT, Installation, this_installation
+from provision.installation import ROOT, Installation, this_installation, var_of
 
 DEMO_POLL_INTERVAL_S = 5
 WORKER_CONCURRENCY = 2
@@ -26,7 +26,10 @@ MALLOC_ARENAS = "1"
 READY_TIMEOUT_S = 90.0
 READY_ANSWER_TIMEOUT_S = 2.0
 STATUS_LINE_BYTES_MAX = 200
+SERVERS = ("postgresql", "redis")
+"""What we embed unless a setting names another one; an embedded one has answered when it is started."""
 MIGRATE_TIMEOUT_S = 600.0
+LOOK_BEFORE_TIMEOUT_S = 60.0
 LOOK_INTERVAL_S = 0.2
 LOGS_INTERVAL_S = 60.0
 
@@ -169,13 +172,22 @@ def prepare(installation: Installation, environment: dict[str, str], stopping: S
                          ("entrypoints.bootstrap", "The first users, images and networks could not be made")):  # fmt: skip
         if stopping.asked:
             return
-        failure = run_once(
-            [str(installation.python), "-m", module], environment=environment, timeout_s=MIGRATE_TIMEOUT_S
-        )
+        command = [str(installation.python), "-m", module]
+        log = installation.logs / f"{module.rpartition('.')[2]}.log"
+        failure = run_once(command, environment=environment, log=log, timeout_s=MIGRATE_TIMEOUT_S)
         if failure and not stopping.asked:
-            raise ProvisionError(
-                f"{what} ({failure}).", mend=f"Mend that and run it again; logs are in {installation.logs}."
-            )
+            raise ProvisionError(f"{what} ({failure}).", mend=f"{log} has all of it; mend that and run it again.")
+
+
+def look_before(environment: Mapping[str, str], *, log: Path, stopping: Stopping, what: str = "settings") -> None:
+    """Raise with one sentence where a setting is wrong or, with `servers`, where one that it names does not answer.
+
+    Done by a process of its own: what it takes to read settings and ask servers would stay in the supervisor's memory.
+    """
+    command = [sys.executable, "-m", "entrypoints.preflight", what]
+    failure = run_once(command, environment=environment, log=log, timeout_s=LOOK_BEFORE_TIMEOUT_S)
+    if failure and not stopping.asked:
+        raise ProvisionError(failure, mend="Mend that and run it again.")
 
 
 def is_served(listen: str) -> bool:
@@ -287,11 +299,15 @@ def up() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stopping.ask)
     os.chdir(ROOT)
-    installation = this_installation()
-    environment = environment_of(installation, listen=listen)
     try:
+        log = var_of() / "log" / "preflight.log"
+        look_before({**os.environ, "PYTHONPATH": str(ROOT)}, log=log, stopping=stopping)
+        installation = this_installation()
+        environment = environment_of(installation, listen=listen)
         machine.check_port(listen)
         with only_one(installation), embedded_servers(installation, environment) as servers:
+            if len(servers) < len(SERVERS):
+                look_before(environment, log=log, stopping=stopping, what="servers")
             say("database and broker run")
             prepare(installation, environment, stopping)
             supervisor = Supervisor(environment, installation.logs, say, servers)
