@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from entrypoints.supervision import EmbeddedServer, Service, Supervisor, run_once
-from provision import libvirt_daemons, machine, redis_server, timescaledb, with_parent
+from provision import leftovers, libvirt_daemons, machine, redis_server, timescaledb, with_parent
 from provision.failures import ProvisionError
 from provision.installation import ROOT, Installation, this_installation, var_of
 
@@ -106,8 +106,10 @@ def embedded_servers(installation: Installation, environment: dict[str, str]) ->
     """PostgreSQL, Redis and libvirt while the block runs, each unless a setting names another one; gives the first two."""
     servers: list[EmbeddedServer] = []
     with contextlib.ExitStack() as stack:
+        stack.callback(leftovers.forget_unused)
         stack.callback(shutil.rmtree, installation.runtime_dir, ignore_errors=True)
         installation.runtime_dir.mkdir(mode=0o711, exist_ok=True)
+        (installation.runtime_dir / leftovers.MARK).write_text(libvirt_daemons.fingerprint(os.getpid()) + "\n")
         if environment.get("NEPHO_HYPERVISORS", "qemu:///system").startswith("qemu:///system"):
             stack.callback(_stop_libvirt, installation)
             libvirt_daemons.start_missing(installation.var / "run" / "libvirt.json")
