@@ -110,6 +110,11 @@ def list_projects_of_user(tx: Transaction, actor: Token, user_id: str) -> Sequen
     return projects.list_projects(tx, member_id=UserId(user_id), enabled=True, limit=LIST_MAX)
 
 
+def is_project(tx: Transaction, project_id: str) -> bool:
+    """Tell whether there is such a project; for use cases that have already decided that their caller may know."""
+    return projects.find_project(tx, project_id) is not None
+
+
 def get_project(tx: Transaction, actor: Token, project_id: str) -> Project:
     """Return a project that the actor may see, or raise ProjectNotFound."""
     project = projects.find_project(tx, project_id)

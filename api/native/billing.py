@@ -62,15 +62,16 @@ Made = TypeVar("Made")
 ReadProject = Annotated[str | None, Query(alias="project_id", min_length=1, max_length=255)]
 
 
-def chosen_project(caller: Caller, project_id: str | None) -> str:
+def chosen_project(tx: Transaction, caller: Caller, *, project_id: str | None) -> str:
     """Return the project that a request is about: the caller's own, or for an admin the one that is named.
 
-    To anybody else another project does not exist.
+    To anybody else another project does not exist; an admin can name one that there is or that has left usage.
     """
     if project_id is None or project_id == caller.project_id:
         return caller.project_id
     if not is_admin(caller):
         raise ProjectNotFound(project_id)
+    service.require_project(tx, project_id)
     return project_id
 
 
@@ -122,13 +123,15 @@ def get_cost(
     request: Request, tx: SnapshotTransaction, caller: RequestCaller, project_id: ReadProject = None
 ) -> CostAnswer:
     """Return what the running month has cost up to now."""
-    return to_cost(service.cost_so_far(tx, chosen_project(caller, project_id), context_of(request).clock()))
+    return to_cost(
+        service.cost_so_far(tx, chosen_project(tx, caller, project_id=project_id), context_of(request).clock())
+    )
 
 
 @router.get("/account")
 def get_account(tx: SnapshotTransaction, caller: RequestCaller, project_id: ReadProject = None) -> AccountAnswer:
     """Return the terms on which a project pays."""
-    return to_account(service.account_of(tx, chosen_project(caller, project_id)))
+    return to_account(service.account_of(tx, chosen_project(tx, caller, project_id=project_id)))
 
 
 @router.put("/account")
@@ -137,7 +140,7 @@ def set_account(
 ) -> AccountAnswer:
     """Set the terms on which a project pays from its next invoice on."""
     account = BillingAccount(
-        project_id=chosen_project(caller, project_id),
+        project_id=chosen_project(tx, caller, project_id=project_id),
         time_zone=body.time_zone,
         currency=body.currency,
         tax_rate=body.tax_rate,
@@ -161,7 +164,7 @@ def assign_plan(
     by = authorship(request, caller, reason=body.reason)
     assignment = service.assign_plan(
         tx,
-        chosen_project(caller, project_id),
+        chosen_project(tx, caller, project_id=project_id),
         body.plan_id,
         effective_from=body.effective_from,
         now=context_of(request).clock(),
@@ -218,7 +221,7 @@ def draft_invoice(
     """Draft the invoice of a period, or bring its draft up to date; the same usage gives the same draft."""
     invoice = service.draft_invoice(
         tx,
-        project_id=chosen_project(caller, body.project_id),
+        project_id=chosen_project(tx, caller, project_id=body.project_id),
         interval=interval_of(body.start, body.end),
         now=context_of(request).clock(),
         by=authorship(request, caller, reason=body.reason),
@@ -243,7 +246,7 @@ def list_invoices(
     """List invoices, the newest first: the caller's project's, or for an admin another's or all."""
     if all_projects and not is_admin(caller):
         raise Forbidden("only an admin may list the invoices of all projects")
-    wanted = None if all_projects else chosen_project(caller, project_id)
+    wanted = None if all_projects else chosen_project(tx, caller, project_id=project_id)
     invoices = service.list_invoices(tx, project_id=wanted, before=position_of(page.after), limit=page.limit + 1)
     shown = invoices[: page.limit]
     following = encode_cursor([str(shown[-1].id)]) if len(invoices) > page.limit else None

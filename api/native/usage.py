@@ -64,7 +64,8 @@ def get_usage(
     project_id: Annotated[list[str] | None, Query(max_length=PROJECTS_MAX)] = None,
 ) -> UsageAnswer | Response:
     """Report the usage of the caller's project; an admin may name others, by project_id once or more often."""
-    projects = list(dict.fromkeys(chosen_project(caller, named) for named in project_id or [caller.project_id]))
+    named = dict.fromkeys(project_id or [caller.project_id])
+    projects = [chosen_project(tx, caller, project_id=one) for one in named]
     now = context_of(request).clock()
     report = service.usage_report(tx, project_ids=projects, interval=interval_of(start, end), now=now)
     if file_format is not None:

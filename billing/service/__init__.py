@@ -26,6 +26,7 @@ from billing.service.plans import (
     list_price_plans,
     price_versions,
 )
+from billing.service.projects import require_project
 from billing.service.usage import usage_report
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "list_price_plans",
     "month_documents",
     "price_versions",
+    "require_project",
     "set_account",
     "usage_file",
     "usage_report",

@@ -5,7 +5,7 @@ from metering.service.cpu import cpu_percent
 from metering.service.ingest import ingest_samples, record_lifecycle_event
 from metering.service.reading import read_windows
 from metering.service.rolling import backlog, dirty_shards, roll_up_shard, shard_lease
-from metering.service.usage import counter_samples, counter_usage, state_segments, take_snapshot
+from metering.service.usage import counter_samples, counter_usage, is_metered_project, state_segments, take_snapshot
 
 __all__ = [
     "SHARD_COUNT",
@@ -15,6 +15,7 @@ __all__ = [
     "cpu_percent",
     "dirty_shards",
     "ingest_samples",
+    "is_metered_project",
     "read_windows",
     "record_lifecycle_event",
     "roll_up_shard",

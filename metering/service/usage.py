@@ -7,7 +7,7 @@ from foundation.database import Transaction
 from foundation.interval import TimeInterval
 from metering.model import ResourceUsage, SampleIncrease, Snapshot, StateSegment
 from metering.segments import segments_of
-from metering.store import lifecycle, usage
+from metering.store import lifecycle, projects, usage
 
 INCREASES_MAX = 10_000
 
@@ -15,6 +15,11 @@ INCREASES_MAX = 10_000
 def take_snapshot(tx: Transaction) -> Snapshot:
     """Return what this transaction can see, to read as of it again later; its own writes are not part of it."""
     return usage.current_snapshot(tx)
+
+
+def is_metered_project(tx: Transaction, project_id: str) -> bool:
+    """Tell whether anything was ever metered for a project, whether or not it still is one."""
+    return projects.is_project_known(tx, project_id)
 
 
 def state_segments(

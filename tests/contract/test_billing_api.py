@@ -220,6 +220,35 @@ def test_usage_is_reported_as_json_and_csv(member: Member, invoice: Mapping[str,
     assert any(row["resource_name"] == '\'=HYPERLINK("x")' for row in rows)
 
 
+def test_a_project_that_never_was_is_not_billed_and_a_deleted_one_that_was_metered_is(
+    admin: Member, pool: Pool
+) -> None:
+    nowhere, period = uuid4().hex, period_of(LAST_MONTH.start, LAST_MONTH.end)
+    assert admin.post("/billing/invoices", {**period, "project_id": nowhere}).status_code == 404
+    for path in ("/billing/account", "/billing/cost", "/billing/invoices"):
+        assert admin.get(path, project_id=nowhere).status_code == 404
+    assert admin.get("/usage", **period, project_id=nowhere).status_code == 404
+    event = LifecycleEvent(
+        event_id=new_id(),
+        instance_id=new_id(),
+        project_id=nowhere,
+        user_id=None,
+        kind="test",
+        state="active",
+        observed_at=LAST_MONTH.start,
+        name="left",
+        flavor_id="1",
+        flavor_name="left",
+        vcpus=1,
+        ram_mib=1,
+        disk_gib=0,
+    )
+    with transaction(pool) as tx:
+        record_lifecycle_event(tx, event)
+    assert admin.get("/billing/account", project_id=nowhere).status_code == 200
+    assert admin.post("/billing/invoices", {**period, "project_id": nowhere}).status_code == 201
+
+
 def test_another_projects_invoice_and_usage_do_not_exist(member: Member, admin: Member, history: None) -> None:
     drafted = admin.post("/billing/invoices", period_of(LAST_MONTH.start, LAST_MONTH.end)).json()
     for path in ("", "/document", "/verify", "/lines/1/explain"):
