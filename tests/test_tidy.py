@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
     "foundation", "identity", "metering", "compute", "collectors", "billing",
-    "alarms", "scaling", "api", "entrypoints", "provision", "benchmarks",
+    "alarms", "scaling", "orchestration", "api", "entrypoints", "provision", "benchmarks",
 )  # fmt: skip
-DOMAIN = ("foundation", "identity", "metering", "compute", "collectors", "billing", "alarms", "scaling")
+DOMAIN = ("foundation", "identity", "metering", "compute", "collectors", "billing", "alarms", "scaling", "orchestration")
 FUNCTION_LINES_MAX = 60
 MODULE_LINES_MAX = 400
 POSITIONAL_PARAMETERS_MAX = 2

@@ -17,6 +17,7 @@ from api.transaction import RequestTransaction
 from foundation.errors import NotFound
 from identity import directory
 from identity.directory import NewProject, NewUser
+from orchestration import projects
 
 router = new_router()
 
@@ -96,8 +97,8 @@ def update_project(
 
 @router.delete("/v3/projects/{project_id}", status_code=204)
 def delete_project(tx: RequestTransaction, actor: RequestToken, project_id: str) -> Response:
-    """Delete a project."""
-    directory.delete_project(tx, actor, project_id=project_id)
+    """Delete a project that has nothing left."""
+    projects.delete_project(tx, actor, project_id=project_id)
     return Response(status_code=204)
 
 

@@ -3,6 +3,7 @@
 from scaling.service.convergence import converge_groups, has_due, on_instance_lifecycle
 from scaling.service.groups import (
     GroupView,
+    count_groups,
     create_group,
     delete_group,
     get_group,
@@ -23,6 +24,7 @@ from scaling.service.policies import (
 __all__ = [
     "GroupView",
     "converge_groups",
+    "count_groups",
     "create_group",
     "create_policy",
     "delete_group",

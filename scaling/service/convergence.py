@@ -14,11 +14,11 @@ from compute.model import LaunchRequest
 from foundation.database import Transaction
 from foundation.errors import DomainError, NotFound
 from identity.model import Caller
-from identity.policy import product_caller
 from scaling.decision import FAILURES_BEFORE_OPEN, decide_convergence, retry_after_failure
 from scaling.model import GROUP_METADATA_KEY, Cause, DecisionKind, GroupState, Member, ScalingGroup
 from scaling.service.activities import record_activity
 from scaling.service.members import end_gone_memberships, read_members
+from scaling.service.templates import member_of
 from scaling.store import groups as store
 
 log = structlog.get_logger("scaling")
@@ -87,7 +87,7 @@ def _converge(tx: Transaction, group: ScalingGroup, now: datetime) -> Convergenc
     if group.state is GroupState.DELETING and not members:
         store.delete_group(tx, group.id)
         return ConvergenceResult(1, 0, 0)
-    caller = _member_of(group)
+    caller = member_of(group.project_id, group.user_id)
     step = decide_convergence(group, members=members, now=now)
     if step.is_good_again:
         group = replace(group, failures=0, retry_at=None)
@@ -112,11 +112,6 @@ def _converge(tx: Transaction, group: ScalingGroup, now: datetime) -> Convergenc
         look_again_at=_earlier(step.look_again_at, group.retry_at, now),
     )
     return ConvergenceResult(1, launched, len(removed))
-
-
-def _member_of(group: ScalingGroup) -> Caller:
-    """Act as a plain member of the group's project, so that a template reaches nothing that its owner could not reach."""
-    return replace(product_caller(project_id=group.project_id, user_id=group.user_id or ""), is_system=False)
 
 
 def _earlier(look_again_at: datetime, retry_at: datetime | None, now: datetime) -> datetime:

@@ -1,7 +1,7 @@
 """The life of a scaling group: made, changed, listed with its members, deleted after them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from scaling.model import (
 )
 from scaling.service.activities import record_activity
 from scaling.service.members import read_members
+from scaling.service.templates import checked_template, member_of
 from scaling.store import activities as activity_store
 from scaling.store import groups as store
 
@@ -51,9 +52,16 @@ def create_group(tx: Transaction, spec: GroupSpec, *, caller: Caller, now: datet
     count = store.count_groups_locked(tx, caller.project_id)
     if count >= GROUPS_PER_PROJECT_MAX:
         raise QuotaExceeded(f"the project has {count} scaling groups, as many as it may have")
+    owner = member_of(caller.project_id, caller.user_id)
+    spec = replace(spec, launch=checked_template(tx, spec.launch, caller=owner, now=now))
     group_id = new_id()
     store.insert_group(tx, group_id, project_id=caller.project_id, user_id=caller.user_id or None, spec=spec, now=now)
     return get_group(tx, group_id, caller=caller, now=now)
+
+
+def count_groups(tx: Transaction, project_id: str) -> int:
+    """Count a project's groups, those too that are being deleted; no other is made until the transaction ends."""
+    return store.count_groups_locked(tx, project_id)
 
 
 def find_own_group(tx: Transaction, group_id: UUID, *, caller: Caller, for_update: bool = False) -> ScalingGroup:
@@ -88,6 +96,9 @@ def update_group(tx: Transaction, group_id: UUID, *, spec: GroupSpec, caller: Ca
     group = find_own_group(tx, group_id, caller=caller, for_update=True)
     if group.state is GroupState.DELETING:
         raise GroupConflict(f"scaling group {group_id} is being deleted")
+    if spec.launch != group.spec.launch:
+        owner = member_of(group.project_id, group.user_id)
+        spec = replace(spec, launch=checked_template(tx, spec.launch, caller=owner, now=now))
     store.update_spec(tx, group.id, spec=spec, now=now)
     if spec.size_desired != group.spec.size_desired:
         cause = Cause(project_id=group.project_id, description=f"user {caller.user_name}", user_id=caller.user_id)

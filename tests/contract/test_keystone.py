@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.context import ApiContext
-from foundation.database import Pool
+from foundation.database import Pool, transaction
 from foundation.settings import Settings
 from identity.logins import FAILURES_PER_ACCOUNT_MAX, WINDOW_S
 
@@ -259,6 +259,27 @@ def test_a_member_cannot_reach_another_project_or_user(
     assert client.get(f"/identity/v3/users/{root}/projects", headers=demo).status_code == 404
     assert client.delete(f"/identity/v3/projects/{others}", headers=demo).status_code == 403
     assert client.get("/identity/v3/projects?name=admin", headers=demo).json()["projects"] == []
+
+
+def test_a_project_that_still_has_a_scaling_group_is_not_deleted_and_says_so(
+    client: TestClient, admin: dict[str, str], pool: Pool
+) -> None:
+    body = {"project": {"name": uuid4().hex, "domain_id": "default"}}
+    project = client.post("/identity/v3/projects", json=body, headers=admin).json()["project"]["id"]
+    with transaction(pool) as tx:
+        tx.execute(
+            "INSERT INTO scaling_group (id, project_id, name, state, launch, size_min, size_max, size_desired, cooldown_s,"
+            " victim_order, created_at, updated_at)"
+            " VALUES (%s, %s, 'web', 'active', '{}', 0, 1, 0, 0, 'newest', now(), now())",
+            (uuid4(), project),
+        )
+    refused = client.delete(f"/identity/v3/projects/{project}", headers=admin)
+    assert refused.status_code == 409
+    assert "still has 1 scaling group; delete them first" in refused.json()["error"]["message"]
+    assert client.get(f"/identity/v3/projects/{project}", headers=admin).status_code == 200
+    with transaction(pool) as tx:
+        tx.execute("DELETE FROM scaling_group WHERE project_id = %s", (project,))
+    assert client.delete(f"/identity/v3/projects/{project}", headers=admin).status_code == 204
 
 
 def test_a_project_lives_from_post_to_delete(client: TestClient, admin: dict[str, str]) -> None:

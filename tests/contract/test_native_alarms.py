@@ -5,14 +5,17 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from keystoneauth1 import session as keystone_session
 from keystoneauth1.identity import v3
 
+from compute import service as compute
 from foundation.database import Pool, transaction
+from tests.compute_builders import MANIFEST
 from tests.contract.conftest import LiveApi
 
 
@@ -68,13 +71,22 @@ def native(live_api: LiveApi, pool: Pool) -> Iterator[Native]:
             tx.execute(statement, (made.project_id,))
 
 
-def a_group(**changes: Any) -> dict[str, Any]:
-    launch = {"image_id": str(uuid4()), "flavor_id": "0", "user_data": "#!/bin/sh\n", "metadata": {"role": "web"}}
+@pytest.fixture(scope="module")
+def image_id(native: Native, pool: Pool) -> str:
+    """An image of the project, to launch from."""
+    now = datetime.now(UTC)
+    with transaction(pool) as tx:
+        compute.bootstrap_flavors(tx, now=now)
+        return str(compute.register_image(tx, MANIFEST, project_id=native.project_id, now=now).id)
+
+
+def a_group(image_id: str = str(UUID(int=0)), **changes: Any) -> dict[str, Any]:
+    launch = {"image_id": image_id, "flavor_id": "0", "user_data": "#!/bin/sh\n", "metadata": {"role": "web"}}
     return {"name": f"web-{uuid4()}", "launch": launch, "size_min": 1, "size_max": 3, **changes}
 
 
-def test_a_group_its_policies_an_alarm_on_it_and_their_histories(native: Native) -> None:
-    group = native.made("/scaling/groups", a_group(cooldown_s=30))
+def test_a_group_its_policies_an_alarm_on_it_and_their_histories(native: Native, image_id: str) -> None:
+    group = native.made("/scaling/groups", a_group(image_id, cooldown_s=30))
     assert (group["size_desired"], group["size_current"], group["cooldown_until"]) == (1, 0, None)
     assert group["launch"]["metadata"] == {"role": "web"}
     base = f"/scaling/groups/{group['id']}"
@@ -125,8 +137,8 @@ def test_a_group_its_policies_an_alarm_on_it_and_their_histories(native: Native)
     assert native.call("GET", f"/alarms/{alarm['id']}")[0] == 404
 
 
-def test_a_change_of_a_group_keeps_a_resize_that_is_under_way(native: Native, pool: Pool) -> None:
-    group = native.made("/scaling/groups", a_group())
+def test_a_change_of_a_group_keeps_a_resize_that_is_under_way(native: Native, pool: Pool, image_id: str) -> None:
+    group = native.made("/scaling/groups", a_group(image_id))
     answers: list[tuple[int, Any]] = []
     renaming = threading.Thread(
         target=lambda: answers.append(native.call("PATCH", f"/scaling/groups/{group['id']}", {"name": "renamed"}))
@@ -179,6 +191,7 @@ def test_lists_are_paged_by_their_cursor(native: Native) -> None:
         ("/alarms", {"name": "a", "threshold": 1, "group_id": "x"}),
         ("/alarms", {"name": "a", "threshold": 1, "group_id": str(uuid4()), "alarm_actions": ["scaling:me"]}),
         ("/alarms", {"name": "a", "threshold": 1, "group_id": str(uuid4()), "project_id": "another"}),
+        ("/scaling/groups", a_group()),
         ("/scaling/groups", a_group(size_min=4)),
         ("/scaling/groups", a_group(size_desired=9)),
         ("/scaling/groups", a_group(size_max=10**9)),

@@ -236,11 +236,43 @@ def test_a_silent_host_scales_nothing_and_loses_no_member(tx: Transaction) -> No
     assert len(world.instances()) == 2
 
 
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("flavor_id", "nowhere"),
+        ("image_id", new_id()),
+        ("network_ids", (new_id(),)),
+        ("security_groups", ("nowhere",)),
+        ("key_name", "nowhere"),
+    ],
+)
+def test_a_template_that_names_what_is_not_there_is_refused_with_its_field(
+    tx: Transaction, field: str, wrong: object
+) -> None:
+    world = a_world(tx)
+    spec = a_spec(world.cloud)
+    broken = replace(spec, launch=replace(spec.launch, **{field: wrong}))
+    with pytest.raises(Invalid) as refused:
+        service.create_group(tx, broken, caller=world.cloud.caller, now=NOW)
+    assert refused.value.field == f"launch.{field}"
+    with pytest.raises(Invalid) as refused:
+        service.update_group(tx, world.group_id, spec=broken, caller=world.cloud.caller, now=NOW)
+    assert refused.value.field == f"launch.{field}"
+
+
+def test_a_template_takes_the_flavors_name_and_keeps_its_id(tx: Transaction) -> None:
+    cloud = a_cloud(tx)
+    name = compute.get_flavor(tx, "0", caller=cloud.caller).name
+    spec = a_spec(cloud)
+    named = replace(spec, launch=replace(spec.launch, flavor_id=name))
+    assert service.create_group(tx, named, caller=cloud.caller, now=NOW).group.spec.launch.flavor_id == "0"
+
+
 def test_a_launch_that_always_fails_is_held_by_the_circuit_and_said_why(tx: Transaction) -> None:
     cloud = a_cloud(tx)
     spec = a_spec(cloud)
-    broken = replace(spec, launch=replace(spec.launch, image_id=new_id()))
-    view = service.create_group(tx, broken, caller=cloud.caller, now=NOW)
+    view = service.create_group(tx, spec, caller=cloud.caller, now=NOW)
+    tx.execute("DELETE FROM image WHERE id = %s", (cloud.image.id,))
     world = World(tx, cloud, view.group.id)
     for _ in range(3600):
         world.later(1).converge()
@@ -284,8 +316,10 @@ def test_a_group_whose_step_fails_by_an_error_of_ours_is_held_and_tells_no_detai
 
 def test_another_project_s_private_image_is_out_of_a_group_s_reach(tx: Transaction) -> None:
     cloud = a_cloud(tx)
-    tx.execute("UPDATE image SET visibility = 'private', project_id = 'another' WHERE id = %s", (cloud.image.id,))
     view = service.create_group(tx, a_spec(cloud), caller=cloud.caller, now=NOW)
+    tx.execute("UPDATE image SET visibility = 'private', project_id = 'another' WHERE id = %s", (cloud.image.id,))
+    with pytest.raises(Invalid, match="could not be found"):
+        service.create_group(tx, a_spec(cloud), caller=cloud.caller, now=NOW)
     service.converge_groups(tx, NOW)
     assert World(tx, cloud, view.group.id).instances() == []
 

@@ -1,0 +1,1 @@
+"""What joins the packages below: use cases that no one of them can decide alone."""

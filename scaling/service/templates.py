@@ -1,0 +1,59 @@
+"""What a group launches from, looked at when it is given: what is not there is told at once, not by the first launch that fails."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from compute import service as compute
+from compute.model import Flavor, LaunchRequest
+from compute.service import launches, networks
+from foundation.database import Transaction
+from foundation.errors import DomainError, Invalid, NotFound
+from identity.model import Caller
+from identity.policy import product_caller
+from scaling.model import LaunchTemplate
+
+Found = TypeVar("Found")
+
+
+def member_of(project_id: str, user_id: str | None) -> Caller:
+    """Act as a plain member of a project, so that a template reaches nothing that its owner could not reach."""
+    return replace(product_caller(project_id=project_id, user_id=user_id or ""), is_system=False)
+
+
+def checked_template(tx: Transaction, launch: LaunchTemplate, *, caller: Caller, now: datetime) -> LaunchTemplate:
+    """Return the template with its flavor by id, whether it was given by id or by name; raises Invalid with the field to mend."""
+    flavor = or_invalid(lambda: find_flavor(tx, launch.flavor_id, caller=caller), field="flavor_id")
+    request = LaunchRequest(name="member", image_id=launch.image_id, flavor_id=flavor.id)
+    project_id = caller.project_id
+    or_invalid(
+        lambda: launches.find_bootable_image(tx, request, flavor=flavor, project_id=project_id), field="image_id"
+    )
+    if launch.network_ids:
+        ids = launch.network_ids
+        or_invalid(lambda: networks.choose_networks(tx, project_id, network_ids=ids, now=now), field="network_ids")
+    if launch.security_groups:
+        names = launch.security_groups
+        or_invalid(lambda: networks.choose_groups(tx, project_id, names=names, now=now), field="security_groups")
+    or_invalid(lambda: launches.find_keypair(tx, caller, launch.key_name), field="key_name")
+    return replace(launch, flavor_id=flavor.id)
+
+
+def find_flavor(tx: Transaction, reference: str, *, caller: Caller) -> Flavor:
+    """Return a flavor by its id, or by its name where no id is like this."""
+    try:
+        return compute.get_flavor(tx, reference, caller=caller)
+    except NotFound:
+        named: Sequence[Flavor] = [one for one in compute.list_flavors(tx, caller=caller) if one.name == reference]
+        if not named:
+            raise
+        return named[0]
+
+
+def or_invalid(find: Callable[[], Found], *, field: str) -> Found:
+    """Find what a template names, or say which part of it to mend."""
+    try:
+        return find()
+    except DomainError as error:
+        raise Invalid(error.message, field=f"launch.{field}") from error

@@ -1,0 +1,59 @@
+"""The end of a project: refused while anything of it would run on, with what is left."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from compute import service as compute
+from foundation.database import Transaction
+from foundation.errors import Forbidden
+from foundation.ids import new_hex_id
+from identity import directory, service
+from identity.directory import NewProject
+from identity.model import DEFAULT_DOMAIN_ID, ProjectNotFound, Token
+from identity.service import Reference
+from orchestration.projects import ProjectInUse, delete_project
+from scaling import service as scaling
+from scaling.model import GroupSpec, LaunchTemplate
+from tests.compute_builders import NOW, a_cloud, an_observation, launched
+
+
+def a_token(tx: Transaction, name: str) -> Token:
+    """A token of one of the first users."""
+    service.bootstrap(tx, NOW)
+    login = service.find_login(tx, Reference(name=name, domain_id=DEFAULT_DOMAIN_ID))
+    assert login is not None
+    until = service.token_expiry(NOW, lifetime_s=3600)
+    return service.issue_token(
+        tx, login, scope=service.DefaultScope(), methods=["password"], now=NOW, expires_at=until
+    ).token
+
+
+def test_a_project_is_deleted_only_when_its_instances_and_groups_are_gone(tx: Transaction) -> None:
+    admin, cloud = a_token(tx, "admin"), a_cloud(tx)
+    project = directory.create_project(tx, admin, new=NewProject(new_hex_id()), now=NOW)
+    cloud = replace(cloud, caller=replace(cloud.caller, project_id=project.id))
+    tx.execute("UPDATE image SET visibility = 'public'")
+    instance = launched(tx, cloud)
+    launch = LaunchTemplate(image_id=cloud.image.id, flavor_id="0")
+    spec = GroupSpec(name="web", launch=launch, size_min=0, size_max=1, size_desired=0)
+    group_id = scaling.create_group(tx, spec, caller=cloud.caller, now=NOW).group.id
+    with pytest.raises(ProjectInUse, match="still has 1 scaling group and 1 instance; delete them first"):
+        delete_project(tx, admin, project_id=project.id)
+    scaling.delete_group(tx, group_id, caller=cloud.caller, now=NOW)
+    scaling.converge_groups(tx, NOW)
+    compute.delete_instance(tx, caller=cloud.caller, instance_id=instance.id, now=NOW)
+    with pytest.raises(ProjectInUse, match="still has 1 instance;"):
+        delete_project(tx, admin, project_id=project.id)
+    later = NOW + timedelta(seconds=1)
+    compute.record_observation(tx, session=cloud.session, observation=an_observation(at=later), now=later)
+    delete_project(tx, admin, project_id=project.id)
+    with pytest.raises(ProjectNotFound):
+        delete_project(tx, admin, project_id=project.id)
+
+
+def test_who_is_no_admin_is_not_told_what_a_project_has(tx: Transaction) -> None:
+    stranger = a_token(tx, "demo")
+    with pytest.raises(Forbidden):
+        delete_project(tx, stranger, project_id=new_hex_id())
