@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -150,6 +151,15 @@ class StrictRequest(Request):
             raise MalformedBody(error) from error
 
 
+def untyped_body(request: Request, error: RequestValidationError) -> Invalid | None:
+    """Name the header that is missing where FastAPI took a body for bytes, since it was not said to be JSON."""
+    if not any(isinstance(fault.get("input"), bytes) for fault in error.errors()):
+        return None
+    given = request.headers.get("content-type")
+    said = "it has no such header" if given is None else "it has another"
+    return Invalid(f"send the body with the header Content-Type: application/json; {said}", field="Content-Type")
+
+
 class MalformedBody(Exception):
     """A body that is not strict JSON."""
 
@@ -168,6 +178,8 @@ class StrictRoute(APIRoute):
         async def handle_strictly(request: Request) -> Response:
             try:
                 return await handle(StrictRequest(request.scope, request.receive))
+            except RequestValidationError as error:
+                raise untyped_body(request, error) or error from None
             except Exception as error:
                 cause = error.__cause__
                 if isinstance(cause, MalformedBody):

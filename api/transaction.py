@@ -13,7 +13,7 @@ from fastapi.concurrency import contextmanager_in_threadpool
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from api.context import context_of
-from foundation.database import Isolation, Pool, Transaction, is_outage, set_isolation
+from foundation.database import Isolation, Pool, Transaction, outage_of, set_isolation
 from foundation.errors import Unavailable
 
 
@@ -26,8 +26,9 @@ def connection_of(pool: Pool) -> Generator[Transaction]:
     except (PoolTimeout, TooManyRequests) as error:
         raise Unavailable("the database does not answer; try again in a few seconds") from error
     except psycopg.OperationalError as error:
-        if is_outage(error):
-            raise Unavailable("the database ended the connection; nothing was changed, try again") from error
+        outage = outage_of(error, advice="nothing was changed, try again")
+        if outage is not None:
+            raise outage from error
         raise
 
 
@@ -50,7 +51,7 @@ def begun(connection: Transaction, isolation: Isolation) -> Generator[Transactio
             raise Unavailable(
                 "the database was lost while it kept the change; look whether it is there before you try again"
             ) from error
-        if is_done:
+        if is_done and not isinstance(error, psycopg.errors.DiskFull):
             raise Unavailable("the database could not keep the change; nothing was changed, try again") from error
         raise
 

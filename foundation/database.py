@@ -15,6 +15,7 @@ CONNECT_WAIT_S_MAX = 3.0
 POOL_WAITING_MAX = 200
 STATEMENT_TIMEOUT_MS = 30_000
 TRANSACTION_TIMEOUT_MS = 60_000
+DISK_FULL_RETRY_S = 60
 
 Transaction: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 """A connection inside an open transaction. Services take it first and never commit."""
@@ -74,10 +75,9 @@ def transaction(pool: Pool, isolation: Isolation = Isolation.READ_COMMITTED) -> 
     except (PoolTimeout, TooManyRequests) as error:
         raise Unavailable("the database does not answer; try again in a few seconds") from error
     except psycopg.OperationalError as error:
-        if is_outage(error):
-            raise Unavailable(
-                "the database ended the connection; look whether the change is there before you try again"
-            ) from error
+        outage = outage_of(error, advice="look whether the change is there before you try again")
+        if outage is not None:
+            raise outage from error
         raise
 
 
@@ -87,6 +87,18 @@ def set_isolation(connection: Transaction, isolation: Isolation) -> None:
         IsolationLevel.READ_COMMITTED if isolation is Isolation.READ_COMMITTED else IsolationLevel.REPEATABLE_READ
     )
     connection.read_only = isolation is Isolation.SNAPSHOT
+
+
+def outage_of(error: psycopg.Error, *, advice: str) -> Unavailable | None:
+    """Say what is the matter with the database itself, with advice where the connection is lost; None for an error in what was asked."""
+    if isinstance(error, psycopg.errors.DiskFull):
+        return Unavailable(
+            "the database's disk is full; nothing was changed, and nothing can be until its operator has made room",
+            retry_after_s=DISK_FULL_RETRY_S,
+        )
+    if isinstance(error, psycopg.OperationalError) and is_outage(error):
+        return Unavailable(f"the database ended the connection; {advice}")
+    return None
 
 
 def is_outage(error: psycopg.OperationalError) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from weakref import WeakSet
 
@@ -52,8 +52,13 @@ ID_OF_TOPIC: Mapping[str, str] = {
 
 def to_wire_event(event: OutboxEvent) -> str:
     """Write an event as small as it can be: what changed, not how; the page asks for that with its own rights."""
-    changed = {"id": event.payload.get(ID_OF_TOPIC[event.topic]), "at": event.created_at.isoformat()}
+    changed = {"id": event.payload.get(ID_OF_TOPIC[event.topic]), "at": to_wire_instant(event.created_at)}
     return to_wire_message(NAME_OF_TOPIC[event.topic], changed)
+
+
+def to_wire_instant(instant: datetime) -> str:
+    """Write an instant as the rest of the native API does: in UTC, with a Z."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def to_wire_message(name: str, content: Mapping[str, object]) -> str:
@@ -157,7 +162,7 @@ async def messages_of(
             yield message
             if clock() - cost_at >= COST_INTERVAL_S:
                 cost_at = clock()
-                yield to_wire_message("cost", {"at": context.clock().isoformat()})
+                yield to_wire_message("cost", {"at": to_wire_instant(context.clock())})
             if clock() - validated_at >= REVALIDATE_S:
                 validated_at = clock()
                 if not await is_still_valid(context, secret):

@@ -63,6 +63,8 @@ def write_note(tx: RequestTransaction, name: str, fail: str = "") -> dict[str, s
     if fail == "cut":
         with socket.socket(fileno=os.dup(tx.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)
+    if fail == "disk":
+        tx.execute("DO $$ BEGIN RAISE disk_full; END $$")
     if fail == "commit":
         tx.execute("CREATE TEMP TABLE parent (id int PRIMARY KEY) ON COMMIT DROP")
         tx.execute("CREATE TEMP TABLE child (id int REFERENCES parent DEFERRABLE INITIALLY DEFERRED) ON COMMIT DROP")
@@ -202,6 +204,15 @@ def test_a_connection_that_dies_before_its_commit_is_a_503_and_the_next_request_
     assert client.post(f"/notes/{name}").status_code == 200
 
 
+def test_a_full_disk_of_the_database_is_a_503_that_says_so(client: TestClient, pool: Pool) -> None:
+    name = uuid4().hex
+    answer = client.post(f"/notes/{name}", params={"fail": "disk"})
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "60"
+    assert "the database's disk is full" in answer.json()["detail"]
+    assert not is_written(pool, name)
+
+
 def test_a_commit_whose_answer_is_lost_is_not_said_to_have_changed_nothing(client: TestClient) -> None:
     answer = client.post(f"/notes/{uuid4().hex}", params={"fail": "cut"})
     assert answer.status_code == 503
@@ -309,6 +320,17 @@ def test_a_bad_body_is_a_400_with_a_sentence(client: TestClient, body: bytes) ->
     answer = client.post("/orders", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/x-www-form-urlencoded"}])
+def test_a_body_that_is_not_said_to_be_json_is_a_400_that_names_the_header(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    answer = client.post("/orders", content=b'{"count": 1}', headers=headers)
+    assert answer.status_code == 400
+    assert "Content-Type: application/json" in answer.json()["detail"]
+    missing = client.post("/orders", headers=headers)
+    assert (missing.status_code, "Content-Type" in missing.text) == (400, False)
 
 
 def test_a_body_that_is_too_large_is_a_413_whether_or_not_it_says_its_length(client: TestClient) -> None:

@@ -7,7 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from api import front
 from api.app import create_app
 from api.context import ApiContext
-from api.native.stream import Broadcast, messages_of
+from api.native.stream import Broadcast, messages_of, to_wire_instant
 from foundation import outbox
 from foundation.clock import utc_now
 from foundation.database import Pool, transaction
@@ -220,3 +220,7 @@ def test_a_stream_needs_a_token(live_api: LiveApi) -> None:
         open_stream(live_api, "nph_none")
     assert refused.value.code == 401
     refused.value.close()
+
+
+def test_the_streams_times_end_in_z_as_all_others_do() -> None:
+    assert to_wire_instant(datetime(2026, 1, 1, 9, tzinfo=timezone(timedelta(hours=9)))) == "2026-01-01T00:00:00Z"

@@ -37,6 +37,11 @@ def test_a_connection_that_dies_before_the_commit_is_unavailable(pool: Pool) -> 
         assert tx.execute("SELECT count(*) FROM note").fetchone() == (0,)
 
 
+def test_a_full_disk_is_said_to_be_one(pool: Pool) -> None:
+    with pytest.raises(Unavailable, match="disk is full; nothing was changed"), transaction(pool) as tx:
+        tx.execute("DO $$ BEGIN RAISE disk_full; END $$")
+
+
 def test_a_server_that_is_not_there_is_unavailable_and_soon() -> None:
     nowhere = open_pool("postgresql://nobody@127.0.0.1:9/none", size_max=1, application_name="tests")
     try:
