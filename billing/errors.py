@@ -1,6 +1,6 @@
 """What can go wrong in billing, by noun."""
 
-from foundation.errors import Conflict, Invalid, NotFound
+from foundation.errors import Conflict, Invalid, NotFound, QuotaExceeded
 
 
 class PricePlanNotFound(NotFound):
@@ -49,6 +49,16 @@ class InvoiceOverlaps(Conflict):
     def __init__(self, label: str) -> None:
         super().__init__(
             f"invoice {label} has already billed a part of this period; choose a period that it leaves free"
+        )
+
+
+class TooManyDrafts(QuotaExceeded):
+    """A project keeps no more drafts than anybody could look at."""
+
+    def __init__(self, drafts_max: int) -> None:
+        super().__init__(
+            f"the project has {drafts_max} drafts, as many as it may make; draft one of their periods again, "
+            "or ask the operator for another"
         )
 
 

@@ -49,6 +49,7 @@ from api.transaction import RequestTransaction, SnapshotTransaction
 from billing import service
 from billing.model import Authorship, BillingAccount, Invoice
 from billing.service.explanations import SAMPLES_SHOWN, SAMPLES_SHOWN_MAX
+from billing.service.invoices import DRAFTS_MAX
 from foundation.database import Transaction
 from foundation.errors import Forbidden, Invalid
 from foundation.interval import TimeInterval
@@ -224,6 +225,7 @@ def draft_invoice(
         project_id=chosen_project(tx, caller, project_id=body.project_id),
         interval=interval_of(body.start, body.end),
         now=context_of(request).clock(),
+        drafts_max=None if is_admin(caller) else DRAFTS_MAX,
         by=authorship(request, caller, reason=body.reason),
     )
     return full_invoice(tx, invoice)

@@ -13,6 +13,7 @@ from billing.errors import (
     InvoiceOverlaps,
     PeriodInvalid,
     PeriodNotOver,
+    TooManyDrafts,
     UsageOnItsWay,
 )
 from billing.model import (
@@ -40,6 +41,8 @@ from foundation.interval import TimeInterval
 from metering.service import take_snapshot
 
 PERIOD_DAYS_MAX = 366
+DRAFTS_MAX = 100
+"""How many drafts a project may make for itself; the operator, who closes the month, is not held up by them."""
 LIFECYCLE_TOPIC = "instance.lifecycle"
 """What becomes billed time once metering has heard it."""
 SERIES_PAGE = 500
@@ -62,11 +65,18 @@ class Verification:
 
 
 def draft_invoice(
-    tx: Transaction, *, project_id: str, interval: TimeInterval, now: datetime, by: Authorship = SYSTEM
+    tx: Transaction,
+    *,
+    project_id: str,
+    interval: TimeInterval,
+    now: datetime,
+    by: Authorship = SYSTEM,
+    drafts_max: int | None = None,
 ) -> Invoice:
     """Draft the invoice of a period, or bring its draft up to date; the same usage gives the same draft.
 
-    A period that is not over is billed up to now. Raises PeriodInvalid, InvoiceIsFinal, InvoiceOverlaps.
+    A period that is not over is billed up to now. Raises PeriodInvalid, InvoiceIsFinal, InvoiceOverlaps, and
+    TooManyDrafts where a new one would be more than `drafts_max`.
     """
     require_period(interval, now)
     accounts_store.lock_project(tx, project_id)
@@ -74,6 +84,9 @@ def draft_invoice(
     if existing is not None and existing.is_final and existing.status is not InvoiceStatus.VOID:
         raise InvoiceIsFinal(existing.label)
     require_unbilled(tx, project_id, interval)
+    is_new = existing is None or existing.is_final
+    if is_new and drafts_max is not None and store.count_drafts(tx, project_id) >= drafts_max:
+        raise TooManyDrafts(drafts_max)
     content = compute_content(tx, account_of(tx, project_id), period=interval, now=now)
     if existing is None or existing.is_final:
         version = 1 if existing is None else existing.version + 1

@@ -74,6 +74,16 @@ def find_overlapping_invoice(tx: Transaction, *, project_id: str, period: TimeIn
         return cursor.execute(FIND_OVERLAPPING_INVOICE, parameters).fetchone()
 
 
+COUNT_DRAFTS: LiteralString = "SELECT count(*) FROM invoice WHERE project_id = %s AND number IS NULL"
+
+
+def count_drafts(tx: Transaction, project_id: str) -> int:
+    """Count the drafts of a project."""
+    row = tx.execute(COUNT_DRAFTS, (project_id,)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 LIST_INVOICES: LiteralString = (
     SELECT_INVOICE
     + """

@@ -14,7 +14,15 @@ import pytest
 from psycopg import sql
 
 from billing.canonical import digest_of
-from billing.errors import InvoiceIsFinal, InvoiceNotFound, InvoiceOverlaps, PeriodInvalid, PeriodNotOver, UsageOnItsWay
+from billing.errors import (
+    InvoiceIsFinal,
+    InvoiceNotFound,
+    InvoiceOverlaps,
+    PeriodInvalid,
+    PeriodNotOver,
+    TooManyDrafts,
+    UsageOnItsWay,
+)
 from billing.model import Authorship, Invoice, InvoiceLine, InvoiceStatus, PricePlan
 from billing.prices import CounterPrice, DiskPrice, FlavorPrice, Price, StatePrice
 from billing.service import (
@@ -139,6 +147,22 @@ def test_drafting_again_changes_nothing_and_a_late_sample_makes_a_new_revision(c
     with transaction(cloud.pool) as tx:
         assert [event.kind for event in invoice_events(tx, first.id)] == ["drafted", "redrafted"]
         assert len(list_invoices(tx, project_id=cloud.project_id, limit=10)) == 1
+
+
+def test_a_project_makes_a_bounded_number_of_drafts_and_the_operator_still_one_more(cloud: Cloud) -> None:
+    def drafted(hours: int, drafts_max: int | None) -> Invoice:
+        period = TimeInterval(at(0), at(hours))
+        with transaction(cloud.pool) as tx:
+            return draft_invoice(
+                tx, project_id=cloud.project_id, interval=period, now=NOW, by=BY, drafts_max=drafts_max
+            )
+
+    first = drafted(1, 2)
+    drafted(2, 2)
+    with pytest.raises(TooManyDrafts, match="the project has 2 drafts"):
+        drafted(3, 2)
+    assert drafted(1, 2).id == first.id
+    assert drafted(3, None).number is None
 
 
 def test_a_final_invoice_is_numbered_chained_and_computes_again_to_the_same_digest(cloud: Cloud) -> None:
