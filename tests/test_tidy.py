@@ -13,7 +13,17 @@ PACKAGES = (
     "foundation", "identity", "metering", "compute", "collectors", "billing",
     "alarms", "scaling", "orchestration", "api", "entrypoints", "provision", "benchmarks",
 )  # fmt: skip
-DOMAIN = ("foundation", "identity", "metering", "compute", "collectors", "billing", "alarms", "scaling", "orchestration")
+DOMAIN = (
+    "foundation",
+    "identity",
+    "metering",
+    "compute",
+    "collectors",
+    "billing",
+    "alarms",
+    "scaling",
+    "orchestration",
+)
 FUNCTION_LINES_MAX = 60
 MODULE_LINES_MAX = 400
 POSITIONAL_PARAMETERS_MAX = 2
