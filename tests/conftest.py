@@ -60,6 +60,15 @@ def pool(database_url: str) -> Generator[Pool]:
     opened.close()
 
 
+@contextmanager
+def own_pool(cluster_url: str) -> Generator[Pool]:
+    """A pool on a database of one module's own, for tests that mind what others have left; override `pool` with it."""
+    with migrated_database(cluster_url, f"own_{new_hex_id()}") as url:
+        opened = open_pool(url, size_max=4, application_name="tests")
+        yield opened
+        opened.close()
+
+
 @pytest.fixture
 def tx(pool: Pool) -> Generator[Transaction]:
     """A transaction that is rolled back when the test ends."""

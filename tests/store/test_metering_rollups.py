@@ -1,6 +1,6 @@
 """Rollups on a real TimescaleDB: the same whatever the order, never behind, and never losing a mark."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -16,9 +16,17 @@ from metering.samples import instant_of, microseconds_of
 from metering.service import ingest_samples, roll_up_shard, shard_lease
 from metering.store import rollups
 from metering.store.series import SeriesAsked, read_buckets
+from tests.conftest import own_pool
 from tests.metering_builders import RECEIVED_AT, a_sample, at
 
 MINUTE_US = 60_000_000
+
+
+@pytest.fixture(scope="module")
+def pool(cluster_url: str) -> Generator[Pool]:
+    """A database of these tests alone: they mind what others have left."""
+    with own_pool(cluster_url) as opened:
+        yield opened
 
 
 def roll_up_all(tx: Transaction) -> int:

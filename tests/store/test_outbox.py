@@ -6,18 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from foundation import outbox
-from foundation.database import Pool, Transaction, open_pool, transaction
-from foundation.ids import new_hex_id
-from tests.conftest import migrated_database
+from foundation.database import Pool, Transaction, transaction
+from tests.conftest import own_pool
 
 
 @pytest.fixture(scope="module")
 def pool(cluster_url: str) -> Generator[Pool]:
-    """A pool on a database of these tests alone: the relay takes the oldest events, whoever wrote them."""
-    with migrated_database(cluster_url, f"outbox_{new_hex_id()}") as url:
-        opened = open_pool(url, size_max=4, application_name="tests")
+    """A database of these tests alone: they mind what others have left."""
+    with own_pool(cluster_url) as opened:
         yield opened
-        opened.close()
 
 
 def soon() -> datetime:

@@ -1,6 +1,6 @@
 """Scaling on the real database with compute's own use cases: groups reach their size, decisions are kept, failures are held."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -11,7 +11,7 @@ from compute import service as compute
 from compute.hypervisor.contract import PowerState, StopReason
 from compute.lifecycle import HOST_SILENCE_S_MAX
 from compute.model import Instance, InstanceFilters, InstancePage
-from foundation.database import Transaction
+from foundation.database import Pool, Transaction
 from foundation.errors import Forbidden, Invalid
 from foundation.ids import new_id
 from scaling import service
@@ -27,6 +27,14 @@ from scaling.model import (
     PolicySpec,
 )
 from tests.compute_builders import NOW, Cloud, a_caller, a_cloud, a_guest, an_observation
+from tests.conftest import own_pool
+
+
+@pytest.fixture(scope="module")
+def pool(cluster_url: str) -> Generator[Pool]:
+    """A database of these tests alone: they mind what others have left."""
+    with own_pool(cluster_url) as opened:
+        yield opened
 
 
 @dataclass(slots=True)
