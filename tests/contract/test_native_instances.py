@@ -77,6 +77,8 @@ def bench(live_api: LiveApi, pool: Pool) -> Iterator[Bench]:
     made.see()
     with transaction(pool) as tx:
         compute.begin_host_stop(tx, session=made.session)
+    made.demo.close()
+    made.admin.close()
 
 
 def test_an_instance_is_launched_shown_stopped_started_and_deleted(bench: Bench) -> None:
