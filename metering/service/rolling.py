@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg_pool import PoolTimeout, TooManyRequests
 
-from foundation.database import Isolation, Pool, Transaction, is_outage, set_isolation
+from foundation.database import Isolation, Pool, Transaction, outage_of, set_isolation
 from foundation.errors import Unavailable
 from metering.model import Backlog, RollUpResult
 from metering.store import rollups
@@ -53,8 +53,9 @@ def shard_lease(pool: Pool, shard: int) -> Generator[Transaction | None]:
     except (PoolTimeout, TooManyRequests) as error:
         raise Unavailable("the database does not answer; the shard is rolled up at the next tick") from error
     except psycopg.OperationalError as error:
-        if is_outage(error):
-            raise Unavailable("the database ended the connection; the shard is rolled up at the next tick") from error
+        outage = outage_of(error, advice="the shard is rolled up at the next tick")
+        if outage is not None:
+            raise outage from error
         raise
 
 
