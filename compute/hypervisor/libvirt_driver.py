@@ -2,9 +2,7 @@
 
 import os
 import re
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,8 @@ from uuid import UUID
 import libvirt
 from lxml import etree
 
-from compute.domain_xml import (
-    BOOT_NAMESPACE,
-    NAMESPACE,
-    PREFIX,
-    GuestMark,
-    build_boot_mark,
-    build_domain_xml,
-    read_boot_mark,
-    read_guest_mark,
-    tap_name,
-)
+from compute.domain_xml import NAMESPACE, GuestMark, build_domain_xml, read_guest_mark, tap_name
+from compute.hypervisor.boot_epochs import epoch_time, read_or_note_boot
 from compute.hypervisor.contract import (
     HostCapacity,
     InstanceSpec,
@@ -55,7 +44,6 @@ UNDEFINE_FLAGS = (
     | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
 )
 HOST_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-PID_FOLDER = Path("/run/libvirt/qemu")
 QEMU_USER_DEFAULT = Owner(0, 0)
 
 
@@ -355,40 +343,3 @@ def read_owner(capabilities_xml: str, virt_type: str) -> Owner:
         if model.findtext("model") == "dac" and found:
             return Owner(int(found.group(1)), int(found.group(2)))
     return QEMU_USER_DEFAULT
-
-
-def read_or_note_boot(domain: Domain) -> int:
-    """Read the boot epoch from the guest's live metadata; where it is not noted yet, find it out and note it."""
-    live = libvirt.VIR_DOMAIN_AFFECT_LIVE
-    try:
-        return read_boot_mark(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, BOOT_NAMESPACE, live))
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA:
-            raise
-    epoch = find_boot_epoch(str(domain.name()))
-    domain.setMetadata(
-        libvirt.VIR_DOMAIN_METADATA_ELEMENT, build_boot_mark(epoch), f"{PREFIX}boot", BOOT_NAMESPACE, live
-    )
-    return epoch
-
-
-def find_boot_epoch(domain_name: str) -> int:
-    """Return when the guest's QEMU began, in microseconds since 1970, or now where that cannot be seen.
-
-    The kernel tells it in ticks since the host's boot (resolution 10 ms).
-    """
-    now_us = time.time_ns() // 1_000
-    try:
-        pid = int((PID_FOLDER / f"{domain_name}.pid").read_text())
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return now_us
-    age_us = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000 - int(fields[19]) * 1_000_000 // os.sysconf(
-        "SC_CLK_TCK"
-    )
-    return now_us - max(0, age_us)
-
-
-def epoch_time(boot_epoch: int) -> datetime:
-    """Return a boot epoch as a time."""
-    return datetime.fromtimestamp(boot_epoch / 1_000_000, UTC)
