@@ -31,7 +31,10 @@ def may_change_resource(caller: Caller, resource: Resource) -> bool:
 
 
 def may_change_metric(caller: Caller, metric: Metric) -> bool:
-    """Tell whether a caller may write to or delete a metric: only its creator's project and admins."""
-    return is_admin(caller) or (
-        metric.created_by_project_id == caller.project_id and metric.created_by_user_id == caller.user_id
-    )
+    """Tell whether a caller may write to or delete a metric: only its creator and admins."""
+    return may_change_made_by(caller, user_id=metric.created_by_user_id, project_id=metric.created_by_project_id)
+
+
+def may_change_made_by(caller: Caller, *, user_id: str, project_id: str) -> bool:
+    """Tell whether a caller may write to the metrics that a user made for a project."""
+    return is_admin(caller) or (project_id == caller.project_id and user_id == caller.user_id)

@@ -1,8 +1,11 @@
 """Reading the measures that are asked for, and the two batch forms of writing them."""
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Annotated, Any, cast
 from uuid import UUID
 
+import msgspec
 import orjson
 from fastapi import Depends, Query, Request, Response
 
@@ -11,6 +14,7 @@ from api.body import check_text, new_router
 from api.context import context_of
 from api.gnocchi.answers import is_true, uuid_or_none
 from api.gnocchi.wire import (
+    from_wire_columns,
     from_wire_measures,
     from_wire_metric,
     from_wire_timespan,
@@ -23,7 +27,7 @@ from metering.aggregates import Series
 from metering.errors import SeveralUnknown
 from metering.service import measures
 from metering.service.aggregating import MeasuresRequest
-from metering.service.measures import Measures, NamedMeasures
+from metering.service.measures import NamedMeasures
 from metering.service.metrics import MetricRequest
 
 router = new_router("/v1/batch")
@@ -95,18 +99,28 @@ def add_metrics_measures(request: Request, tx: RequestTransaction, caller: Write
     body = parse_measures_body(raw)
     if not isinstance(body, dict):
         raise Invalid("Invalid input: expected an object of measures by metric id")
-    by_metric: dict[UUID, Measures] = {}
-    wrong: list[str] = []
-    for name, own in cast("dict[str, Any]", body).items():
-        metric_id = uuid_or_none(name)
-        if metric_id is None:
-            wrong.append(name[:60])
-        else:
-            by_metric[metric_id] = from_wire_measures(own, now=now)
+    by_metric = cast("dict[str, Any]", body)
+    metric_ids = from_wire_metric_ids(by_metric)
+    given: list[list[Any]] = []
+    for own in by_metric.values():
+        if not isinstance(own, list):
+            raise Invalid("Invalid input: expected a list of {timestamp, value}")
+        given.append(cast("list[Any]", own))
+    columns = from_wire_columns([*chain.from_iterable(given)], now=now)
+    measures.post_measures(tx, caller, metric_ids, columns, sizes=[*map(len, given)], received_at=now)
+    return Response(status_code=202)
+
+
+def from_wire_metric_ids(names: Iterable[str]) -> list[UUID]:
+    """Read metric ids, thousands at once; what is no UUID names no metric."""
+    try:
+        return msgspec.convert([*names], list[UUID])
+    except msgspec.ValidationError:
+        found = {name: uuid_or_none(name) for name in names}
+    wrong = [name[:60] for name, metric_id in found.items() if metric_id is None]
     if wrong:
         raise SeveralUnknown("Unknown metrics", wrong)
-    measures.post_measures(tx, caller, by_metric, received_at=now)
-    return Response(status_code=202)
+    return [metric_id for metric_id in found.values() if metric_id is not None]
 
 
 @router.post("/resources/metrics/measures")

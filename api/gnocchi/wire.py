@@ -8,6 +8,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foundation.errors import Invalid
 from metering.aggregates import Series
@@ -17,7 +18,6 @@ from metering.samples import OLDEST, UNIT_LENGTH_MAX
 from metering.service.measures import Measures
 from metering.service.metrics import MetricRequest
 
-DAY_US = 86_400_000_000
 TEXT_LENGTH_MAX = 255
 UNIT_SECONDS: Mapping[str, float] = {
     "us": 1e-6, "microsecond": 1e-6, "ms": 1e-3, "millisecond": 1e-3, "s": 1, "sec": 1, "second": 1,
@@ -94,22 +94,37 @@ def from_wire_measures(value: object, *, now: datetime) -> Measures:
     """Read [{timestamp, value}, ...]."""
     if not isinstance(value, list):
         raise Invalid("Invalid input: expected a list of {timestamp, value}")
-    times: list[int] = []
-    values: list[float] = []
-    for measure in cast("list[Any]", value):
-        try:
-            timestamp, number = measure["timestamp"], measure["value"]
-        except (KeyError, TypeError, IndexError):
-            raise Invalid("Invalid input: a measure has a timestamp and a value") from None
-        if not isinstance(number, int | float) or isinstance(number, bool):
-            raise Invalid(f"Invalid input: the value `{number!s:.60}' is not a number", field="value")
-        since = from_wire_timestamp(timestamp, now=now) - OLDEST
-        times.append(since.days * DAY_US + since.seconds * 1_000_000 + since.microseconds)
-        try:
-            values.append(float(number))
-        except OverflowError:
-            raise Invalid("Invalid input: a value is too large", field="value") from None
-    return Measures(times, values)
+    return from_wire_columns(cast("list[Any]", value), now=now)
+
+
+def from_wire_columns(measures: Sequence[Any], *, now: datetime) -> Measures:
+    """Read many {timestamp, value} at once, in loops that run in C where all times are ISO 8601."""
+    try:
+        times: list[Any] = [measure["timestamp"] for measure in measures]
+        values: list[Any] = [measure["value"] for measure in measures]
+    except (KeyError, TypeError, IndexError):
+        raise Invalid("Invalid input: a measure has a timestamp and a value") from None
+    if not {type(value) for value in values} <= {int, float}:
+        wrong = next(value for value in values if type(value) not in (int, float))
+        raise Invalid(f"Invalid input: the value `{wrong!s:.60}' is not a number", field="value")
+    try:
+        return Measures(from_wire_timestamps(times, now=now), np.array(values, dtype=np.float64))
+    except OverflowError:
+        raise Invalid("Invalid input: a value is too large", field="value") from None
+
+
+def from_wire_timestamps(given: Sequence[Any], *, now: datetime) -> NDArray[np.int64]:
+    """Read times as microseconds since 1970.
+
+    Whole seconds and microseconds are taken apart, since a float of seconds is exact to the microsecond only until 2041.
+    """
+    try:
+        instants = [*map(datetime.fromisoformat, given)]
+    except (ValueError, TypeError):
+        instants = [from_wire_timestamp(one, now=now) for one in given]
+    seconds = [one.timestamp() if one.tzinfo else one.replace(tzinfo=UTC).timestamp() for one in instants]
+    microseconds = np.array([one.microsecond for one in instants], dtype=np.int64)
+    return np.rint(np.array(seconds) - microseconds / 1e6).astype(np.int64) * 1_000_000 + microseconds
 
 
 def to_wire_points(granularity_us: int, series: Series) -> list[list[Any]]:

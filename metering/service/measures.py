@@ -12,7 +12,7 @@ from foundation.database import Transaction
 from foundation.errors import Invalid
 from foundation.ids import new_id
 from identity.model import Caller
-from metering.errors import MetricNotFound, ResourceNotFound, SeveralUnknown
+from metering.errors import MeasuresRefused, MetricNotFound, ResourceNotFound, SeveralUnknown
 from metering.model import FUTURE_SKEW_MAX_S, VALUE_MAX, Metric, Resource, resource_id_of
 from metering.samples import fault_of_time, fault_of_value, instant_of, microseconds_of
 from metering.service.metrics import MetricRequest, archive_policy_for, require_change
@@ -20,17 +20,19 @@ from metering.service.resources import require_change as require_resource_change
 from metering.store import intake, metrics, resources
 from metering.store.intake import NewMetric
 from metering.store.measures import MeasureColumns, WriteCounts, write_measures
-from metering.visibility import Viewer, viewer_of
+from metering.visibility import Viewer, may_change_made_by, viewer_of
 
 MEASURES_MAX = 500_000
+FIRST_INSTANT_US = -62_135_596_800_000_000
+"""The first instant that a datetime can hold, in microseconds since 1970; an offset may put a time before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Values of one metric: parallel lists of instants (microseconds since 1970) and values."""
+    """Parallel arrays of instants (microseconds since 1970) and values; those of several metrics one after another."""
 
-    times_us: list[int]
-    values: list[float]
+    times_us: NDArray[np.int64]
+    values: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +44,33 @@ class NamedMeasures:
 
 
 def post_measures(
-    tx: Transaction, caller: Caller, measures: Mapping[UUID, Measures], *, received_at: datetime
+    tx: Transaction,
+    caller: Caller,
+    metric_ids: Sequence[UUID],
+    measures: Measures,
+    *,
+    sizes: Sequence[int],
+    received_at: datetime,
 ) -> WriteCounts:
-    """Write measures to metrics; all of them, or none where one is unknown, forbidden or wrong."""
-    found = metrics.find_metrics(tx, list(measures), viewer_of(caller))
-    missing = [metric_id for metric_id in measures if metric_id not in found]
+    """Write measures to metrics, so many to each; all of them, or none where one is unknown, forbidden or wrong."""
+    keys = np.zeros(len(metric_ids), dtype=np.int64)
+    for found in metrics.find_metric_keys(tx, metric_ids, viewer_of(caller)):
+        if not may_change_made_by(caller, user_id=found.user_id, project_id=found.project_id):
+            raise MeasuresRefused
+        keys[np.array(found.places) - 1] = found.keys
+    missing = {str(metric_id) for metric_id, key in zip(metric_ids, keys.tolist(), strict=True) if not key}
     if missing:
-        raise SeveralUnknown("Unknown metrics", sorted(str(metric_id) for metric_id in missing))
-    return write(tx, caller, [(found[metric_id], own) for metric_id, own in measures.items()], received_at=received_at)
+        raise SeveralUnknown("Unknown metrics", sorted(missing))
+    return write(tx, keys, measures, sizes=sizes, received_at=received_at)
 
 
 def post_metric_measures(
     tx: Transaction, caller: Caller, metric: Metric, measures: Measures, *, received_at: datetime
 ) -> WriteCounts:
     """Write measures to one metric."""
-    return write(tx, caller, [(metric, measures)], received_at=received_at)
+    require_change(caller, metric)
+    keys = np.array([metric.key], dtype=np.int64)
+    return write(tx, keys, measures, sizes=[len(measures.times_us)], received_at=received_at)
 
 
 def post_resource_measures(
@@ -88,7 +102,18 @@ def post_resource_measures(
     if missing:
         make_missing(tx, caller, {pair: wanted[pair].request for pair in missing}, viewer)
         found |= metrics.find_named_metrics(tx, missing, viewer)
-    return write(tx, caller, [(found[pair], own.measures) for pair, own in wanted.items()], received_at=received_at)
+    for pair in wanted:
+        require_change(caller, found[pair])
+    if not wanted:
+        return WriteCounts(0, 0, 0)
+    parts = [own.measures for own in wanted.values()]
+    return write(
+        tx,
+        np.array([found[pair].key for pair in wanted], dtype=np.int64),
+        Measures(np.concatenate([one.times_us for one in parts]), np.concatenate([one.values for one in parts])),
+        sizes=[len(one.times_us) for one in parts],
+        received_at=received_at,
+    )
 
 
 def unknown_by_resource(missing: Sequence[tuple[UUID, str]], ids: Mapping[UUID, str]) -> list[dict[str, object]]:
@@ -135,27 +160,29 @@ def make_missing(
 
 
 def write(
-    tx: Transaction, caller: Caller, batch: Sequence[tuple[Metric, Measures]], *, received_at: datetime
+    tx: Transaction,
+    keys: NDArray[np.int64],
+    measures: Measures,
+    *,
+    sizes: Sequence[int],
+    received_at: datetime,
 ) -> WriteCounts:
-    """Check and write the measures of several metrics."""
-    for metric, _ in batch:
-        require_change(caller, metric)
-    sizes = [len(own.times_us) for _, own in batch]
-    if sum(sizes) > MEASURES_MAX:
-        raise Invalid(f"a batch has at most {MEASURES_MAX} measures, not {sum(sizes)}")
-    if not sum(sizes):
+    """Check and write the measures of several metrics, so many to each key."""
+    count = len(measures.times_us)
+    if count > MEASURES_MAX:
+        raise Invalid(f"a batch has at most {MEASURES_MAX} measures, not {count}")
+    if not count:
         return WriteCounts(0, 0, 0)
-    times = np.array([time for _, own in batch for time in own.times_us], dtype=np.int64)
-    values = np.array([value for _, own in batch for value in own.values], dtype=np.float64) + 0.0
-    check_measures(times, values, received_at=received_at)
+    values = measures.values + 0.0
+    check_measures(measures.times_us, values, received_at=received_at)
     return write_measures(
         tx,
         MeasureColumns(
-            np.repeat(np.array([metric.key for metric, _ in batch], dtype=np.int64), sizes),
-            times,
-            np.zeros(len(times), dtype=np.int64),
+            np.repeat(keys, sizes),
+            measures.times_us,
+            np.zeros(count, dtype=np.int64),
             values,
-            np.zeros(len(times), dtype=np.bool_),
+            np.zeros(count, dtype=np.bool_),
         ),
     )
 
@@ -165,7 +192,7 @@ def check_measures(times_us: NDArray[np.int64], values: NDArray[np.float64], *, 
     latest = microseconds_of(received_at) + FUTURE_SKEW_MAX_S * 1_000_000
     wrong_times = np.flatnonzero((times_us < 0) | (times_us > latest))
     if len(wrong_times):
-        wrong = instant_of(int(times_us[wrong_times[0]]))
+        wrong = instant_of(max(int(times_us[wrong_times[0]]), FIRST_INSTANT_US))
         raise Invalid(fault_of_time(wrong, received_at=received_at) or "", field="timestamp")
     wrong_values = np.flatnonzero(~(np.abs(values) <= VALUE_MAX))
     if len(wrong_values):

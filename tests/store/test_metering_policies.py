@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from foundation.database import Pool, Transaction, transaction
@@ -55,8 +56,8 @@ def policy(pool: Pool) -> Iterator[str]:
 def write(tx: Transaction, caller: Caller, metric_id: UUID, hours: range) -> None:
     """Write the number of each hour at its half."""
     times = [int((NOON + timedelta(hours=hour, minutes=30)).timestamp() * 1e6) for hour in hours]
-    own = {metric_id: Measures(times, [float(hour) for hour in hours])}
-    measures.post_measures(tx, caller, own, received_at=NOON + timedelta(days=30))
+    own = Measures(np.array(times, dtype=np.int64), np.array(hours, dtype=np.float64))
+    measures.post_measures(tx, caller, [metric_id], own, sizes=[len(times)], received_at=NOON + timedelta(days=30))
 
 
 def roll_up(pool: Pool) -> None:
