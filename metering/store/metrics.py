@@ -17,11 +17,11 @@ METRIC_COLUMNS: LiteralString = """
     c.id, c.key, c.name, c.unit, c.meter_type, c.archive_policy_name, c.resource_id, c.created_by_user_id,
     c.created_by_project_id
 """
-VISIBLE_METRICS: LiteralString = """
-    FROM metric c LEFT JOIN resource r ON r.id = c.resource_id
-    WHERE c.status = 'active' AND (%(project_id)s::text IS NULL OR c.created_by_project_id = %(project_id)s
+IS_VISIBLE: LiteralString = """
+    c.status = 'active' AND (%(project_id)s::text IS NULL OR c.created_by_project_id = %(project_id)s
         OR r.project_id = %(project_id)s OR r.creator = %(creator)s)
 """
+VISIBLE_METRICS: LiteralString = "FROM metric c LEFT JOIN resource r ON r.id = c.resource_id WHERE" + IS_VISIBLE
 SORT_COLUMNS: Mapping[str, LiteralString] = {
     "id": "c.id",
     "name": "c.name",
@@ -81,12 +81,13 @@ FIND_METRIC_KEYS: LiteralString = (
     """
     SELECT c.created_by_user_id AS user_id, c.created_by_project_id AS project_id, array_agg(u.n) AS places,
         array_agg(c.key) AS keys
-    FROM (SELECT c.* """
-    + VISIBLE_METRICS
-    + """ AND c.id = ANY(%(ids)s::uuid[])) c
-    JOIN unnest(%(ids)s::uuid[]) WITH ORDINALITY AS u (id, n) ON u.id = c.id
-    GROUP BY c.created_by_user_id, c.created_by_project_id
-"""
+    FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS u (id, n)
+    JOIN metric c ON c.id = u.id
+    LEFT JOIN resource r ON r.id = c.resource_id
+    WHERE
+    """
+    + IS_VISIBLE
+    + "GROUP BY c.created_by_user_id, c.created_by_project_id"
 )
 
 
