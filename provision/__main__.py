@@ -30,7 +30,7 @@ def ready(*, listen: str | None = None, tests: bool = False, dashboard: bool = T
     """Check the machine, set up what is missing, and say which installation this is."""
     set_up.check_before(listen=listen)
     installation = this_installation()
-    set_up.set_up(installation, packages=set_up.packages_for(tests=tests), dashboard=dashboard)
+    set_up.set_up(installation, packages=set_up.packages_for(tests=tests), dashboard=dashboard, tests=tests)
     return installation
 
 

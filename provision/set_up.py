@@ -11,12 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from provision import dashboard_build, debian_packages, guest_image, machine, python_environment, timescaledb
+from provision import dashboard_build, debian_packages, guest_image, machine, python_environment, rabbitmq, timescaledb
 from provision.children import Say
 from provision.installation import Installation, var_of
 
 console = Console(highlight=False)
 DASHBOARD = "dashboard"
+BROKER = "RabbitMQ for the tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,16 @@ def steps(installation: Installation, *, packages: Sequence[str]) -> list[Step]:
             lambda: dashboard_build.is_built(installation),
             lambda say: dashboard_build.build(installation, say=say),
         ),
+        Step(BROKER, lambda: rabbitmq.is_installed(var), lambda say: rabbitmq.install(var, say=say)),
     ]
 
 
-def set_up(installation: Installation, *, packages: Sequence[str], dashboard: bool = True) -> None:
-    """Make what is missing."""
+def set_up(installation: Installation, *, packages: Sequence[str], dashboard: bool = True, tests: bool = False) -> None:
+    """Make what is missing; only the tests need a broker of the kind that OpenStack talks through."""
+    left_out = {title for title, wanted in ((DASHBOARD, dashboard), (BROKER, tests)) if not wanted}
     with only_one(installation.var):
         wanted = steps(installation, packages=packages)
-        todo = [step for step in wanted if (dashboard or step.title != DASHBOARD) and not step.is_done()]
+        todo = [step for step in wanted if step.title not in left_out and not step.is_done()]
         for number, step in enumerate(todo, start=1):
             _do(step, number=number, of=len(todo))
 
