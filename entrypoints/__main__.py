@@ -1,7 +1,10 @@
 """The `nepho` command: one subcommand for each process of the product."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -14,6 +17,9 @@ command_line = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+verify = typer.Typer(help="Prove what is stored.", no_args_is_help=True)
+command_line.add_typer(verify, name="verify")
 
 
 def become(name: str) -> None:
@@ -78,6 +84,38 @@ def seed_demo() -> None:
     from entrypoints.sample_data import main
 
     raise typer.Exit(main())
+
+
+@verify.command("rollups")
+def verify_rollups(
+    sample: Annotated[int, typer.Option(min=1, max=1_000_000, help="how many buckets to choose by chance")] = 1_000,
+    every: Annotated[bool, typer.Option("--all", help="every bucket there is, instead of a sample")] = False,
+    metric: Annotated[UUID | None, typer.Option(help="only this metric's, by its id")] = None,
+    start: Annotated[datetime | None, typer.Option("--from", help="only buckets that begin from here on (UTC)")] = None,
+    stop: Annotated[datetime | None, typer.Option("--to", help="only buckets that begin before (UTC)")] = None,
+    seed: Annotated[int | None, typer.Option(help="chooses the same sample again")] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="mark what differs, so that the workers compute it again")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Compute rollups again from raw readings, by other code than made them, and compare to the bit.
+
+    Exit code 0: all the same; 1: something differs; 2: it could not be looked at.
+    """
+    import secrets
+
+    from entrypoints.verify import Asked, main
+
+    asked = Asked(
+        sample=None if every else sample,
+        seed=secrets.randbelow(10**9) if seed is None else seed,
+        metric_id=metric,
+        start=start.replace(tzinfo=UTC) if start else None,
+        stop=stop.replace(tzinfo=UTC) if stop else None,
+        repair=repair,
+    )
+    raise typer.Exit(main(asked, as_json=as_json))
 
 
 @command_line.command()
