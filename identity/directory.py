@@ -115,6 +115,21 @@ def is_project(tx: Transaction, project_id: str) -> bool:
     return projects.find_project(tx, project_id) is not None
 
 
+def hold_project(tx: Transaction, project_id: str) -> None:
+    """Keep a project from being deleted until the transaction ends; raises ProjectNotFound where it is gone already.
+
+    Whoever makes what would cost in a project does this first: the token was checked before, and the project may be deleted since.
+    """
+    if not projects.hold_project(tx, project_id):
+        raise ProjectNotFound(project_id)
+
+
+def lock_project(tx: Transaction, project_id: str) -> None:
+    """Wait for what is being made in a project, before counting what it has; raises ProjectNotFound where it is gone."""
+    if not projects.lock_project(tx, project_id):
+        raise ProjectNotFound(project_id)
+
+
 def get_project(tx: Transaction, actor: Token, project_id: str) -> Project:
     """Return a project that the actor may see, or raise ProjectNotFound."""
     project = projects.find_project(tx, project_id)

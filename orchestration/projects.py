@@ -19,6 +19,7 @@ def delete_project(tx: Transaction, actor: Token, *, project_id: str) -> None:
     """Delete an empty project, its role assignments and tokens. Raises ProjectNotFound, Forbidden, and ProjectInUse with what is left."""
     directory.require_admin(actor)
     project = directory.get_project(tx, actor, project_id)
+    directory.lock_project(tx, project.id)
     left = [
         counted(scaling.count_groups(tx, project.id), "scaling group"),
         counted(compute.get_usage(tx, project.id).instances, "instance"),

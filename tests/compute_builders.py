@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from compute import service
@@ -42,6 +42,22 @@ def a_caller(project_id: str | None = None, *, roles: Sequence[str] = ("member",
     )
 
 
+INSERT_DOMAIN: LiteralString = (
+    "INSERT INTO identity_domain (id, name) VALUES ('default', 'Default') ON CONFLICT DO NOTHING"
+)
+INSERT_PROJECT: LiteralString = """
+    INSERT INTO project (id, name, domain_id, description, enabled, created_at)
+    VALUES (%(id)s, %(id)s, 'default', '', true, %(now)s)
+    ON CONFLICT DO NOTHING
+"""
+
+
+def a_project(tx: Transaction, project_id: str, *, now: datetime = NOW) -> None:
+    """Let identity know of a project; only such a one can launch."""
+    tx.execute(INSERT_DOMAIN)
+    tx.execute(INSERT_PROJECT, {"id": project_id, "now": now})
+
+
 def a_capacity(hostname: str = "host-1", *, vcpus: int = 64, memory_mib: int = 262_144) -> HostCapacity:
     """What a host has."""
     return HostCapacity(
@@ -67,6 +83,7 @@ class Cloud:
 def a_cloud(tx: Transaction, *, now: datetime = NOW, hostname: str = "host-1") -> Cloud:
     """Make flavors, networks, an image, and a host with its agent's session; other tests' hosts take nothing meanwhile."""
     caller = a_caller()
+    a_project(tx, caller.project_id, now=now)
     tx.execute("UPDATE host SET stopping_session = session")
     service.bootstrap_flavors(tx, now=now)
     service.bootstrap_networks(

@@ -17,7 +17,7 @@ from compute.store import hosts, images, instance_changes, instances, keypairs, 
 from compute.store.instance_changes import NewInstance
 from foundation.database import Transaction
 from foundation.ids import new_id
-from identity import policy
+from identity import directory, policy
 from identity.model import Caller
 
 NAME_LENGTH_MAX = 255
@@ -40,6 +40,7 @@ def create_instances(
     """
     policy.require_writer(caller)
     project_id = caller.project_id
+    directory.hold_project(tx, project_id)
     check_request(request)
     flavor = get_flavor(tx, request.flavor_id, caller=caller)
     image = find_bootable_image(tx, request, flavor=flavor, project_id=project_id)

@@ -49,6 +49,22 @@ def find_project(tx: Transaction, project_id: str) -> Project | None:
         return cursor.execute(SELECT_PROJECT, (project_id,)).fetchone()
 
 
+HOLD_PROJECT: LiteralString = "SELECT 1 FROM project WHERE id = %s FOR KEY SHARE"
+
+
+def hold_project(tx: Transaction, project_id: str) -> bool:
+    """Let nobody delete the project until the transaction ends; False where there is no such project any more."""
+    return tx.execute(HOLD_PROJECT, (project_id,)).fetchone() is not None
+
+
+LOCK_PROJECT: LiteralString = "SELECT 1 FROM project WHERE id = %s FOR UPDATE"
+
+
+def lock_project(tx: Transaction, project_id: str) -> bool:
+    """Wait for everybody who holds the project and let nobody hold it any more; False where there is no such project."""
+    return tx.execute(LOCK_PROJECT, (project_id,)).fetchone() is not None
+
+
 SELECT_PROJECT_BY_NAME: LiteralString = """
     SELECT p.id, p.name, p.domain_id, p.description, p.enabled, p.created_at
     FROM project p JOIN identity_domain d ON d.id = p.domain_id

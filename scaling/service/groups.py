@@ -8,7 +8,7 @@ from uuid import UUID
 from foundation.database import Transaction
 from foundation.errors import Forbidden, QuotaExceeded
 from foundation.ids import new_id
-from identity import policy
+from identity import directory, policy
 from identity.model import Caller
 from scaling.decision import present_members
 from scaling.model import (
@@ -49,6 +49,7 @@ class GroupView:
 def create_group(tx: Transaction, spec: GroupSpec, *, caller: Caller, now: datetime) -> GroupView:
     """Make a group; its members are launched right after."""
     policy.require_writer(caller)
+    directory.hold_project(tx, caller.project_id)
     count = store.count_groups_locked(tx, caller.project_id)
     if count >= GROUPS_PER_PROJECT_MAX:
         raise QuotaExceeded(f"the project has {count} scaling groups, as many as it may have")

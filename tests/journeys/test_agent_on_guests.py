@@ -25,7 +25,7 @@ from compute.model import Instance, LaunchRequest
 from entrypoints.bootstrap import choose_subnets, read_manifest
 from foundation.database import Pool, open_pool, transaction
 from foundation.ids import new_hex_id, new_id
-from tests.compute_builders import a_caller
+from tests.compute_builders import a_caller, a_project
 from tests.conftest import ROOT, migrate, with_database
 
 pytestmark = pytest.mark.guests
@@ -201,6 +201,7 @@ def served_site(url: str, root: Path, *, prefix: tuple[str, ...]) -> Iterator[Si
     installation = f"j{uuid4().hex[:8]}"
     caller, now = a_caller(), datetime.now(UTC)
     with transaction(pool) as tx:
+        a_project(tx, caller.project_id, now=now)
         compute.bootstrap_flavors(tx, now=now)
         free = choose_subnets(read_routed_subnets(except_devices=()), installation=installation)
         projects = [caller.project_id]

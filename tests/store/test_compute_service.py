@@ -35,6 +35,7 @@ from tests.compute_builders import (
     a_cloud,
     a_guest,
     a_launch,
+    a_project,
     an_observation,
     launched,
 )
@@ -126,6 +127,7 @@ def test_a_reader_orders_nothing_and_another_project_sees_nothing(tx: Transactio
     with pytest.raises(Forbidden):
         service.create_instances(tx, caller=a_caller(roles=["reader"]), request=a_launch(cloud), now=NOW)
     stranger = a_caller()
+    a_project(tx, stranger.project_id)
     for act in (service.delete_instance, service.stop_instance, service.start_instance, service.reboot_instance):
         with pytest.raises(InstanceNotFound):
             act(tx, caller=stranger, instance_id=instance.id, now=NOW)

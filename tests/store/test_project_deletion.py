@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from threading import Thread
 
 import pytest
 
 from compute import service as compute
-from foundation.database import Transaction
-from foundation.errors import Forbidden
+from foundation.database import Pool, Transaction, transaction
+from foundation.errors import DomainError, Forbidden
 from foundation.ids import new_hex_id
 from identity import directory, service
 from identity.directory import NewProject
@@ -57,3 +58,39 @@ def test_who_is_no_admin_is_not_told_what_a_project_has(tx: Transaction) -> None
     stranger = a_token(tx, "demo")
     with pytest.raises(Forbidden):
         delete_project(tx, stranger, project_id=new_hex_id())
+
+
+def test_no_launch_that_began_before_its_project_was_deleted_leaves_an_instance_behind(pool: Pool) -> None:
+    with transaction(pool) as tx:
+        admin, cloud = a_token(tx, "admin"), a_cloud(tx, hostname=f"host-{new_hex_id()}")
+        directory.delete_project(tx, admin, project_id=cloud.caller.project_id)
+    with pytest.raises(ProjectNotFound), transaction(pool) as tx:
+        launched(tx, cloud)
+    launch = LaunchTemplate(image_id=cloud.image.id, flavor_id="0")
+    with pytest.raises(ProjectNotFound), transaction(pool) as tx:
+        scaling.create_group(tx, GroupSpec("web", launch, 0, 1, 0), caller=cloud.caller, now=NOW)
+
+
+def test_a_project_is_deleted_only_after_the_launch_that_is_under_way_and_then_it_is_not_empty(pool: Pool) -> None:
+    with transaction(pool) as tx:
+        admin, cloud = a_token(tx, "admin"), a_cloud(tx, hostname=f"host-{new_hex_id()}")
+    outcome: list[Exception | None] = []
+
+    def delete() -> None:
+        try:
+            with transaction(pool) as other:
+                delete_project(other, admin, project_id=cloud.caller.project_id)
+            outcome.append(None)
+        except DomainError as error:
+            outcome.append(error)
+
+    with transaction(pool) as tx:
+        launched(tx, cloud)
+        deletion = Thread(target=delete)
+        deletion.start()
+        deletion.join(timeout=0.5)
+        assert deletion.is_alive(), "the deletion waits for the launch"
+    deletion.join(timeout=10)
+    assert [type(one) for one in outcome] == [ProjectInUse]
+    with transaction(pool) as tx:
+        tx.execute("DELETE FROM instance WHERE project_id = %s", (cloud.caller.project_id,))
