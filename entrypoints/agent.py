@@ -14,8 +14,8 @@ from uuid import UUID
 import structlog
 
 from collectors.delivery import Delivery, SampleDelivery
+from collectors.host_reading import HostReading, read_host, read_last, samples_of_reading
 from collectors.lifecycle import LOOK_AGAIN, HeardNotice, ends_after
-from collectors.polling import samples_of_host
 from collectors.spool import Spool, SpoolFull
 from collectors.stop_note import StopNote
 from compute import service as compute
@@ -25,7 +25,6 @@ from compute.hypervisor.contract import (
     Hypervisor,
     HypervisorUnavailable,
     InstanceSpec,
-    InstanceStats,
     LifecycleNotice,
     PowerState,
 )
@@ -203,10 +202,10 @@ class HostAgent:
             return
         interval = timedelta(seconds=self._settings.poll_interval_s)
         self._poll_at = EPOCH + ((now - EPOCH) // interval + 1) * interval
-        self._deliver(self._hypervisor.read_stats(), observed_at=now)
+        self._deliver(read_host(self._hypervisor), observed_at=now)
 
-    def _deliver(self, readings: Sequence[InstanceStats], *, observed_at: datetime) -> None:
-        samples = samples_of_host(readings, self._specs, host=self._hostname, observed_at=observed_at)
+    def _deliver(self, reading: HostReading, *, observed_at: datetime) -> None:
+        samples = samples_of_reading(reading, self._specs, host=self._hostname, observed_at=observed_at)
         if not self._may_ask_database():
             self._delivery.keep(samples)
         elif self._delivery.deliver(samples, now=self._now()) is Delivery.REFUSED:
@@ -214,12 +213,11 @@ class HostAgent:
 
     def _keep_last_reading(self, instance_id: UUID) -> None:
         """Read a guest that is about to end; only when the reading is durable may it end."""
-        reading = self._hypervisor.take_last_reading(instance_id)
-        if reading is None:
-            return
+        reading = read_last(self._hypervisor, instance_id, self._specs.get(instance_id))
         ended_at = self._now()
-        self._deliver([reading], observed_at=ended_at)
-        self._ends[instance_id] = ended_at
+        self._deliver(reading, observed_at=ended_at)
+        if reading.instances:
+            self._ends[instance_id] = ended_at
 
     # Converging
 

@@ -59,6 +59,7 @@ class NoticeKind(StrEnum):
     """What a driver tells its subscriber; a notice is a reason to look again, never itself the truth."""
 
     STARTED = "started"
+    SHUTTING_DOWN = "shutting down"
     STOPPED = "stopped"
     CRASHED = "crashed"
     CHANGED = "changed"
@@ -140,11 +141,24 @@ class InstanceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ShutdownRequest:
+    """That a guest was asked to shut itself down: for the wish of which `generation`, when first and when last."""
+
+    generation: int
+    asked_at: datetime
+    repeated_at: datetime
+
+    def __post_init__(self) -> None:
+        if not self.asked_at <= self.repeated_at:
+            raise ValueError("a request is repeated after it was first made")
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedInstance:
     """What a host knows of a guest of ours.
 
     `boot_epoch` is the microsecond since 1970 at which this boot began: stable while it lasts, new with each boot,
-    0 while the guest is off. `started_at` is the same instant.
+    0 while the guest is off. `started_at` is the same instant. `shutdown` is what this boot was last asked, if anything.
     """
 
     instance_id: UUID
@@ -152,6 +166,7 @@ class ObservedInstance:
     boot_epoch: int = 0
     started_at: datetime | None = None
     reason: StopReason = StopReason.NONE
+    shutdown: ShutdownRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +221,40 @@ class InstanceStats:
 
 
 @dataclass(frozen=True, slots=True)
+class PortTraffic:
+    """What passed between a port and the world outside the cloud since `counter_epoch`, in bytes of IP packets.
+
+    Outside is what is neither a network of this installation nor the host itself. `counter_epoch` is in microseconds since 1970
+    and new after each reset; it does not depend on the guest's boots. Right after a reset one port may have two epochs.
+    """
+
+    device: str
+    direction: Literal["incoming", "outgoing"]
+    bytes: int
+    counter_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceStats:
+    """Counters of one network interface of the host itself since `boot_epoch` (microseconds since 1970).
+
+    `is_adopted` says that it was counting already when we first saw it.
+    """
+
+    device: str
+    boot_epoch: int
+    is_adopted: bool
+    incoming_bytes: int
+    incoming_packets: int
+    incoming_errors: int
+    incoming_drops: int
+    outgoing_bytes: int
+    outgoing_packets: int
+    outgoing_errors: int
+    outgoing_drops: int
+
+
+@dataclass(frozen=True, slots=True)
 class LifecycleNotice:
     """Something happened on the host; `instance_id` is None for what concerns all (disconnected, reconnected)."""
 
@@ -245,6 +294,14 @@ class Hypervisor(Protocol):
         """Read all counters of the running guests in one bulk call; `only` limits the answer to some of them."""
         ...
 
+    def read_traffic(self) -> Sequence[PortTraffic]:
+        """Read in one call what passed between each port, its guest running or not, and the world outside the cloud."""
+        ...
+
+    def read_interfaces(self) -> Sequence[InterfaceStats]:
+        """Read in one call the counters of the host's own network interfaces, those of guests and of our bridges left out."""
+        ...
+
     def take_last_reading(self, instance_id: UUID) -> InstanceStats | None:
         """Hold the guest still and read it, so that nothing it consumes escapes the reading; None when it does not run.
 
@@ -260,12 +317,20 @@ class Hypervisor(Protocol):
         """Start the guest from its existing disk, or let it go on when it was paused. Raises LaunchFailure."""
         ...
 
+    def request_shutdown(self, instance_id: UUID, request: ShutdownRequest) -> None:
+        """Press the guest's power button, and note the request on the guest for as long as this boot lasts.
+
+        Nothing waits: the guest shuts itself down when it likes, or never. One that does not run, or whose hypervisor passes
+        the press not on, is no error.
+        """
+        ...
+
     def stop_instance(self, instance_id: UUID) -> None:
-        """Power the guest off; its disk stays."""
+        """Cut the guest's power; its disk stays, what it had not written yet is lost."""
         ...
 
     def reboot_instance(self, spec: InstanceSpec) -> None:
-        """Power the guest off and on again: a new boot with a new epoch. Raises LaunchFailure."""
+        """Cut the guest's power and start it again: a new boot with a new epoch. Raises LaunchFailure."""
         ...
 
     def delete_instance(self, instance_id: UUID) -> None:

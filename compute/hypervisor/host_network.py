@@ -1,4 +1,4 @@
-"""The host's own network, as far as we ask or change it: which subnets it uses, forwarding, a lease given back."""
+"""The host's own network, as far as we ask or change it: which subnets it uses, forwarding, a lease given back, its counters."""
 
 import fcntl
 import json
@@ -6,13 +6,17 @@ import secrets
 import socket
 import struct
 import subprocess
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from compute.hypervisor.contract import HypervisorUnavailable
-from compute.hypervisor.nftables import list_table_names
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from compute.hypervisor.contract import HypervisorUnavailable, InterfaceStats
+from compute.hypervisor.nft_command import list_table_names
 
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 FORWARD_BEFORE = Path("/run/nephoscope-ip-forward-before")
@@ -23,6 +27,13 @@ MTU_DEFAULT = 1500
 SO_BINDTODEVICE = 25
 DHCP_SERVER_PORT = 67
 DHCP_CLIENT_PORT = 68
+INTERFACES_MAX = 256
+KINDS_OF_GUESTS = frozenset({"tun", "veth", "ifb", "dummy"})
+"""Kinds of interface that come and go with guests and containers, or carry nothing; none of them is the host's own."""
+
+LOOPBACK_FLAG = 0x8
+OUR_BRIDGES = "nb"
+HOST_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 DHCP_MAGIC = bytes((99, 130, 83, 99))
 
 
@@ -109,3 +120,68 @@ class HostLock:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+class HostInterfaces:
+    """The counters of the host's interfaces, with an epoch that is noted under `folder` as long as the host's boot lasts."""
+
+    def __init__(self, folder: Path, *, now_us: Callable[[], int] = lambda: time.time_ns() // 1_000) -> None:
+        self._note = folder / "host-boot.json"
+        self._now_us = now_us
+        self._boot: tuple[int, bool] | None = None
+
+    def read(self) -> Sequence[InterfaceStats]:
+        """Read all interfaces in one dump; one that was taken out and put back has another number, and so another epoch."""
+        if self._boot is None:
+            self._boot = note_boot(self._note, boot_id=HOST_BOOT_ID.read_text().strip(), now_us=self._now_us())
+        epoch, is_adopted = self._boot
+        try:
+            with IPRoute() as opened:
+                netlink: Any = opened
+                links: list[dict[str, Any]] = [dict(link) for link in netlink.link("dump")]
+        except (OSError, NetlinkError) as error:
+            raise HypervisorUnavailable(f"the host does not tell its interfaces' counters: {error}") from error
+        found = [read_interface(link, epoch=epoch, is_adopted=is_adopted) for link in links[:INTERFACES_MAX]]
+        return [interface for interface in found if interface is not None]
+
+
+def read_interface(link: Mapping[str, Any], *, epoch: int, is_adopted: bool) -> InterfaceStats | None:
+    """Read one link of a netlink dump; None for what is not the host's own."""
+    attributes = dict(link["attrs"])
+    kind = dict(dict(attributes.get("IFLA_LINKINFO") or {}).get("attrs", ())).get("IFLA_INFO_KIND", "")
+    device, counters = str(attributes.get("IFLA_IFNAME", "")), attributes.get("IFLA_STATS64")
+    is_ours = kind == "bridge" and device.startswith(OUR_BRIDGES)
+    if counters is None or kind in KINDS_OF_GUESTS or is_ours or int(link["flags"]) & LOOPBACK_FLAG:
+        return None
+    return InterfaceStats(
+        device=device,
+        boot_epoch=epoch + int(link["index"]),
+        is_adopted=is_adopted,
+        incoming_bytes=counters["rx_bytes"],
+        incoming_packets=counters["rx_packets"],
+        incoming_errors=counters["rx_errors"],
+        incoming_drops=counters["rx_dropped"],
+        outgoing_bytes=counters["tx_bytes"],
+        outgoing_packets=counters["tx_packets"],
+        outgoing_errors=counters["tx_errors"],
+        outgoing_drops=counters["tx_dropped"],
+    )
+
+
+def note_boot(path: Path, *, boot_id: str, now_us: int) -> tuple[int, bool]:
+    """Return the epoch of the host's boot and whether it began before we knew this host; a new boot gets a new epoch.
+
+    The kernel names a boot and tells no instant of it that a change of the clock leaves alone, so the first look at it is kept.
+    """
+    try:
+        noted = json.loads(path.read_text())
+        if noted["boot_id"] == boot_id:
+            return int(noted["epoch"]), bool(noted["is_adopted"])
+        is_adopted = False
+    except (OSError, ValueError, KeyError, TypeError):
+        is_adopted = True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps({"boot_id": boot_id, "epoch": now_us, "is_adopted": is_adopted}))
+    unfinished.rename(path)
+    return now_us, is_adopted

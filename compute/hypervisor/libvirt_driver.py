@@ -17,18 +17,23 @@ from compute.hypervisor.contract import (
     HostCapacity,
     InstanceSpec,
     InstanceStats,
+    InterfaceStats,
     LaunchFailure,
     Leftovers,
     LifecycleNotice,
     NetworkSpec,
     ObservedInstance,
+    PortTraffic,
     PowerState,
+    ShutdownRequest,
     StopReason,
 )
 from compute.hypervisor.guest_files import GuestFolder, Owner
+from compute.hypervisor.host_network import HostInterfaces
 from compute.hypervisor.libvirt_connection import STOP_REASONS, Domain, LibvirtConnection
 from compute.hypervisor.libvirt_networks import LibvirtNetworks
 from compute.hypervisor.libvirt_stats import read_instance_stats, read_power_state
+from compute.hypervisor.shutdown_requests import ShutdownRequests
 
 STATS_WANTED = (
     libvirt.VIR_DOMAIN_STATS_STATE
@@ -57,10 +62,12 @@ class LibvirtHypervisor:
         self.connection = LibvirtConnection(uri, installation=installation)
         self.networks = LibvirtNetworks(self.connection)
         self._root = root
+        self._interfaces = HostInterfaces(root / "run")
         self._virt_type = decide_virt_type(virt_type)
         self._folder: GuestFolder | None = None
         self._marks: dict[UUID, GuestMark] = {}
         self._boots: dict[tuple[UUID, int], int] = {}
+        self._shutdowns = ShutdownRequests()
         self._generation = 0
 
     def capacity(self) -> HostCapacity:
@@ -105,6 +112,18 @@ class LibvirtHypervisor:
             ]
             return self._read(host, domains, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
 
+    def read_traffic(self) -> Sequence[PortTraffic]:
+        """Read the counters of all ports; packet rules that somebody took away come back, and count from then on."""
+        traffic = self.networks.packet_filter.read_traffic()
+        if traffic is None:
+            self._converge_addresses()
+            traffic = self.networks.packet_filter.read_traffic()
+        return traffic or ()
+
+    def read_interfaces(self) -> Sequence[InterfaceStats]:
+        """Read the counters of the host's own interfaces."""
+        return self._interfaces.read()
+
     def take_last_reading(self, instance_id: UUID) -> InstanceStats | None:
         """Pause the guest and read it."""
         with self.connection.calls() as host:
@@ -148,15 +167,23 @@ class LibvirtHypervisor:
                 raise LaunchFailure(f"the guest does not start: {error.get_error_message()}") from error
             self._boot_epoch(domain)
 
+    def request_shutdown(self, instance_id: UUID, request: ShutdownRequest) -> None:
+        """Press the power button of a guest that runs."""
+        with self.connection.calls():
+            domain = self.connection.find_domain(instance_id)
+            if domain is not None and domain.isActive():
+                self._forget_after_reconnect()
+                self._shutdowns.press(domain, request)
+
     def stop_instance(self, instance_id: UUID) -> None:
-        """Power the guest off; its disk stays."""
+        """Cut the guest's power; its disk stays."""
         with self.connection.calls():
             domain = self.connection.find_domain(instance_id)
             if domain is not None:
                 self._destroy(domain)
 
     def reboot_instance(self, spec: InstanceSpec) -> None:
-        """Power the guest off and on again."""
+        """Cut the guest's power and start it again."""
         self.stop_instance(spec.instance_id)
         self.start_instance(spec)
 
@@ -274,6 +301,7 @@ class LibvirtHypervisor:
             self._generation = self.connection.generation
             self._marks.clear()
             self._boots.clear()
+            self._shutdowns.forget()
 
     def _observe(self, domain: Domain, record: Mapping[str, Any]) -> ObservedInstance:
         instance_id = UUID(domain.UUIDString())
@@ -281,7 +309,10 @@ class LibvirtHypervisor:
         if power_state in {PowerState.RUNNING, PowerState.PAUSED}:
             boot_epoch = self._find_boot_epoch(domain)
             if boot_epoch is not None:
-                return ObservedInstance(instance_id, power_state, boot_epoch, epoch_time(boot_epoch))
+                asked = self._shutdowns.find(domain)
+                return ObservedInstance(
+                    instance_id, power_state, boot_epoch, epoch_time(boot_epoch), shutdown=asked
+                )
             power_state, reason = PowerState.SHUTOFF, int(domain.state()[1])
         known = STOP_REASONS.get(reason)
         return ObservedInstance(instance_id, power_state, reason=known or self._reason_unknown_to_libvirt(domain))

@@ -1,24 +1,39 @@
 """Our packet rules: two nftables tables named after the installation, for NAT, isolation of networks and true addresses.
 
-The chains are written once and stay; what changes are the elements of their sets, so that counters go on counting. Only the
-tables of our own installation are ever read, changed or removed.
+The chains are written once and stay; what changes are the elements of their sets, so that counters go on counting. Tables that are
+not whole are written again in one transaction, which carries the counters over. Only the tables of our own installation are ever
+read, changed or removed.
 """
 
-import json
-import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any, TypeAlias
 
 from compute.domain_xml import bridge_name, tap_name
-from compute.hypervisor.contract import HypervisorUnavailable, NetworkSpec, PortSpec
+from compute.hypervisor.contract import NetworkSpec, PortSpec, PortTraffic
+from compute.hypervisor.nft_command import Json, list_table, run_nft
+from compute.hypervisor.traffic_counters import (
+    DIRECTIONS,
+    CounterName,
+    TrafficState,
+    add_counters,
+    build_maps,
+    decide_counters,
+    map_name,
+    read_traffic_state,
+    remove_counters,
+    renew_reset_counters,
+    traffic_of,
+    wanted_places,
+)
 
-NFT_TIMEOUT_S = 20
 INET = "inet"
 BRIDGE = "bridge"
-
-Json: TypeAlias = dict[str, Any]
+COUNTING_PRIORITY = 300
+"""After every filter of the host, so that what is refused is not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,9 @@ SET_TYPES: Mapping[SetKey, tuple[Any, list[str]]] = {
     ADDRESSES: (["ifname", "ether_addr", "ipv4_addr"], []),
 }
 
+DROP_COUNTERS: Mapping[str, str] = {"isolated": INET, "refused": INET, "spoofed": BRIDGE}
+"""What we drop is counted under its reason."""
+
 Elements: TypeAlias = Mapping[SetKey, frozenset[tuple[str, ...]]]
 
 
@@ -85,10 +103,12 @@ def build_tables(table: str) -> list[Json]:
     for key, (element_type, flags) in SET_TYPES.items():
         new_set: Json = {"family": key.family, "table": table, "name": key.name, "type": element_type}
         commands.append(_add("set", new_set | ({"flags": flags} if flags else {})))
-    for family, name in ((INET, "isolated"), (INET, "refused"), (BRIDGE, "spoofed")):
+    for name, family in DROP_COUNTERS.items():
         commands.append(_add("counter", {"family": family, "table": table, "name": name}))
+    commands += build_maps(table)
     for family, chain, rules in (
         (INET, _chain("forward", "filter", 0), _forward_rules()),
+        (INET, _chain("forward", "filter", COUNTING_PRIORITY) | {"name": "counting"}, _counting_rules()),
         (INET, _chain("input", "filter", 0), _input_rules()),
         (INET, _chain("postrouting", "nat", 100), _nat_rules()),
         (BRIDGE, _chain("prerouting", "filter", -200), _address_rules()),
@@ -109,6 +129,18 @@ def _forward_rules() -> list[list[Json]]:
         [_established(), {"accept": None}],
         [_match({"concat": [_meta("iifname"), _payload("ip", "saddr")]}, "@routes"), {"accept": None}],
         [{"counter": "refused"}, {"drop": None}],
+    ]
+
+
+def _counting_rules() -> list[list[Json]]:
+    """Count what passes between a port and the outside: not between our bridges, and what is for the host never comes here."""
+    out, back = _meta("iifname"), _meta("oifname")
+    return [
+        [_match(out, "@bridges"), _match(back, "@bridges"), {"accept": None}],
+        *(
+            [{"counter": {"map": {"key": {"concat": [bridge, _payload("ip", field)]}, "data": f"@{map_name(way)}"}}}]
+            for way, bridge, field in zip(DIRECTIONS, (out, back), ("saddr", "daddr"), strict=True)
+        ),
     ]
 
 
@@ -188,81 +220,110 @@ def read_elements(listing: Json) -> dict[SetKey, frozenset[tuple[str, ...]]]:
     return found
 
 
-class PacketFilter:
-    """The tables of one installation on this host."""
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """What our tables hold; `is_whole` is False when a set, a map or a rule is missing."""
 
-    def __init__(self, installation: str) -> None:
+    elements: Elements
+    traffic: TrafficState
+    is_whole: bool
+
+
+class PacketFilter:
+    """The tables of one installation on this host; `now_us` tells the time in microseconds since 1970."""
+
+    def __init__(self, installation: str, *, now_us: Callable[[], int] = lambda: time.time_ns() // 1_000) -> None:
         self.table = table_name(installation)
+        self._now_us = now_us
+        self._told: frozenset[CounterName] = frozenset()
 
     def converge(self, networks: Iterable[NetworkSpec], ports: Iterable[PortSpec]) -> None:
-        """Make the tables where they are missing and bring their elements to what these networks and ports need."""
-        self.ensure()
-        commands = decide_changes(self.table, present=self.read() or {}, wanted=wanted_elements(networks, ports))
+        """Bring our tables to what these networks and ports need, in one transaction; where they are not whole, make them anew."""
+        port_list = list(ports)
+        state = self._read_state((INET, BRIDGE))
+        anew = [] if state.is_whole else self._build_anew(state.traffic)
+        present = state if state.is_whole else TableState({}, TrafficState(state.traffic.counters), is_whole=True)
+        commands = [
+            *anew,
+            *decide_changes(self.table, present=present.elements, wanted=wanted_elements(networks, port_list)),
+            *decide_counters(self.table, present.traffic, wanted=wanted_places(port_list), epoch=self._now_us()),
+        ]
         if commands:
             run_nft(commands)
 
     def ensure(self) -> None:
-        """Make the tables where they are missing, without elements; what is there stays."""
-        if self.read() is None:
-            run_nft([*self._removal(), *build_tables(self.table)])
+        """Make the tables where they are missing or not whole, without elements; what is there stays."""
+        state = self._read_state((INET, BRIDGE))
+        if not state.is_whole:
+            run_nft(self._build_anew(state.traffic))
 
     def remove(self) -> None:
         """Take our tables away."""
         run_nft(self._removal())
+
+    def read_traffic(self) -> Sequence[PortTraffic] | None:
+        """Read the counters of all ports, with one look at our table; None when it is not whole, and so may not count.
+
+        A counter that was reset from outside is replaced; what it has is told now and, when it no longer counts, once more.
+        """
+        state = self._read_state((INET,))
+        if not state.is_whole:
+            return None
+        idle = state.traffic.idle
+        commands = [
+            *remove_counters(self.table, idle & self._told),
+            *renew_reset_counters(self.table, state.traffic, epoch=self._now_us()),
+        ]
+        if commands:
+            run_nft(commands)
+        self._told = idle
+        return traffic_of(state.traffic)
 
     def count_drops(self) -> dict[str, int]:
         """Say how many packets each reason for dropping has cost: isolated, refused, spoofed."""
         drops: dict[str, int] = {}
         for family in (INET, BRIDGE):
             for item in (list_table(family, self.table) or {}).get("nftables", []):
-                if "counter" in item:
+                if "counter" in item and item["counter"]["name"] in DROP_COUNTERS:
                     drops[item["counter"]["name"]] = int(item["counter"]["packets"])
         return drops
+
+    def read(self) -> Elements | None:
+        """Read the present elements, None when a table is missing or not whole."""
+        state = self._read_state((INET, BRIDGE))
+        return state.elements if state.is_whole else None
+
+    def _build_anew(self, former: TrafficState) -> list[Json]:
+        return [*self._removal(), *build_tables(self.table), *add_counters(self.table, former.counters)]
 
     def _removal(self) -> list[Json]:
         """Remove whether there or not: an add of an existing table does nothing."""
         tables = [{"table": {"family": family, "name": self.table}} for family in (INET, BRIDGE)]
         return [{verb: table} for table in tables for verb in ("add", "delete")]
 
-    def read(self) -> Elements | None:
-        """Read the present elements, None when a table is missing or not whole."""
-        found: dict[SetKey, frozenset[tuple[str, ...]]] = {}
-        for family in (INET, BRIDGE):
-            listing = list_table(family, self.table)
-            if listing is None:
-                return None
-            found |= read_elements(listing)
-        return found if found.keys() == SET_TYPES.keys() else None
+    def _read_state(self, families: Sequence[str]) -> TableState:
+        elements: dict[SetKey, frozenset[tuple[str, ...]]] = {}
+        traffic, found = TrafficState(), Counter[tuple[str, ...]]()
+        for family in families:
+            listing = list_table(family, self.table) or {}
+            elements |= read_elements(listing)
+            traffic = read_traffic_state(listing) if family == INET else traffic
+            found += parts_of(item for item in listing.get("nftables", []))
+        wanted = parts_of(command["add"] for command in build_tables(self.table))
+        is_whole = all(found[part] >= count for part, count in wanted.items() if part[1] in families)
+        return TableState(elements, traffic, is_whole)
 
 
-def list_table(family: str, table: str) -> Json | None:
-    """Read one table; None when there is none."""
-    done = _nft(["-j", "list", "table", family, table])
-    return json.loads(done.stdout) if done.returncode == 0 else None
-
-
-def list_table_names() -> Sequence[str]:
-    """Name the inet tables of the host, whosever they are."""
-    done = _nft(["-j", "list", "tables", INET])
-    if done.returncode != 0:
-        return []
-    return [item["table"]["name"] for item in json.loads(done.stdout)["nftables"] if "table" in item]
-
-
-def run_nft(commands: Sequence[Json]) -> None:
-    """Apply commands in one kernel transaction: all of them or none. Raises HypervisorUnavailable."""
-    done = _nft(["-j", "-f", "-"], text=json.dumps({"nftables": list(commands)}))
-    if done.returncode != 0:
-        raise HypervisorUnavailable(f"the packet filter refused our rules: {done.stderr.strip()[:500]}")
-
-
-def _nft(arguments: list[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            ["nft", *arguments], input=text, capture_output=True, text=True, timeout=NFT_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise HypervisorUnavailable(f"the packet filter does not answer: {error}") from error
+def parts_of(items: Iterable[Json]) -> Counter[tuple[str, ...]]:
+    """Count the parts that make a table work: sets, maps, drop counters and chains by name, rules by their chain."""
+    parts = Counter[tuple[str, ...]]()
+    for item in items:
+        for kind in ("set", "map", "counter", "chain"):
+            if kind in item:
+                parts[kind, item[kind]["family"], item[kind]["name"]] += 1
+        if "rule" in item:
+            parts["rule", item["rule"]["family"], item["rule"]["chain"]] += 1
+    return parts
 
 
 def _add(kind: str, content: Json) -> Json:

@@ -16,6 +16,7 @@ from compute.hypervisor.contract import (
     HypervisorUnavailable,
     InstanceSpec,
     InstanceStats,
+    InterfaceStats,
     LaunchFailure,
     Leftovers,
     LifecycleNotice,
@@ -23,6 +24,7 @@ from compute.hypervisor.contract import (
     NoticeKind,
     ObservedInstance,
     PortStats,
+    PortTraffic,
     PowerState,
     StopReason,
 )
@@ -39,13 +41,15 @@ PACKET_BYTES = 500
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a guest does each second: a share of all its vCPUs, and bytes through each disk and card."""
+    """What a guest does each second: a share of all its vCPUs, and bytes through each disk and card; some of them go outside."""
 
     cpu_fraction: float = DEFAULT_LOAD
     disk_read_bytes: int = 4_096
     disk_write_bytes: int = 8_192
     incoming_bytes: int = 1_000
     outgoing_bytes: int = 2_000
+    external_incoming_bytes: int = 600
+    external_outgoing_bytes: int = 1_500
 
 
 @dataclass(slots=True)
@@ -63,6 +67,9 @@ class SimulatedGuest:
     disk_write_bytes: int = 0
     incoming_bytes: int = 0
     outgoing_bytes: int = 0
+    external_incoming_bytes: int = 0
+    external_outgoing_bytes: int = 0
+    counter_epoch: int = 0
     console: str = ""
 
     def count_until(self, now: datetime) -> None:
@@ -76,6 +83,8 @@ class SimulatedGuest:
         self.disk_write_bytes += round(elapsed_s * self.load.disk_write_bytes)
         self.incoming_bytes += round(elapsed_s * self.load.incoming_bytes)
         self.outgoing_bytes += round(elapsed_s * self.load.outgoing_bytes)
+        self.external_incoming_bytes += round(elapsed_s * self.load.external_incoming_bytes)
+        self.external_outgoing_bytes += round(elapsed_s * self.load.external_outgoing_bytes)
 
 
 class SimulatedHypervisor:
@@ -138,6 +147,13 @@ class SimulatedHypervisor:
             if guest.boot_epoch:
                 self._end(guest, StopReason.HOST_DOWN)
 
+    def reset_traffic(self) -> None:
+        """Set the packet counters of all ports to zero, as somebody at the host may."""
+        for guest in self.guests.values():
+            guest.count_until(self.now)
+            guest.external_incoming_bytes = guest.external_outgoing_bytes = 0
+            guest.counter_epoch = self._new_epoch()
+
     def set_load(self, instance_id: UUID, load: Load) -> None:
         """Change what a guest does from now on."""
         guest = self.guests[instance_id]
@@ -186,6 +202,26 @@ class SimulatedHypervisor:
             if guest.boot_epoch and (only is None or instance_id in only)
         ]
 
+    def read_traffic(self) -> Sequence[PortTraffic]:
+        """Read what passed between each port and the outside; counters outlive the guest's boots."""
+        self._enter("read_traffic")
+        for guest in self.guests.values():
+            guest.count_until(self.now)
+        return [
+            traffic
+            for guest in self.guests.values()
+            for device in (tap_name(port.port_id) for port in guest.spec.ports)
+            for traffic in (
+                PortTraffic(device, "incoming", guest.external_incoming_bytes, guest.counter_epoch),
+                PortTraffic(device, "outgoing", guest.external_outgoing_bytes, guest.counter_epoch),
+            )
+        ]
+
+    def read_interfaces(self) -> Sequence[InterfaceStats]:
+        """A simulated host has no interfaces of its own."""
+        self._enter("read_interfaces")
+        return []
+
     def take_last_reading(self, instance_id: UUID) -> InstanceStats | None:
         """Hold the guest still and read it."""
         self._enter("take_last_reading")
@@ -202,7 +238,8 @@ class SimulatedHypervisor:
         if len(self.guests) >= self._guests_max and spec.instance_id not in self.guests:
             raise LaunchFailure("the host is full")
         if spec.instance_id not in self.guests:
-            self.guests[spec.instance_id] = SimulatedGuest(spec, load=self.default_load)
+            epoch = self._new_epoch()
+            self.guests[spec.instance_id] = SimulatedGuest(spec, load=self.default_load, counter_epoch=epoch)
 
     def start_instance(self, spec: InstanceSpec) -> None:
         """Start the guest, or let it go on when it was paused."""
@@ -297,10 +334,18 @@ class SimulatedHypervisor:
         if self._callback is not None and (not self._is_away or notice.kind is NoticeKind.DISCONNECTED):
             self._callback(notice)
 
-    def _boot(self, guest: SimulatedGuest, spec: InstanceSpec) -> None:
+    def _new_epoch(self) -> int:
         began_us = round((self.now - EPOCH) / timedelta(microseconds=1))
         self._last_epoch = max(began_us, self._last_epoch + 1)
-        fresh = SimulatedGuest(spec, PowerState.RUNNING, StopReason.NONE, self._last_epoch, self.now, guest.load)
+        return self._last_epoch
+
+    def _boot(self, guest: SimulatedGuest, spec: InstanceSpec) -> None:
+        fresh = SimulatedGuest(spec, PowerState.RUNNING, StopReason.NONE, self._new_epoch(), self.now, guest.load)
+        fresh.external_incoming_bytes, fresh.external_outgoing_bytes, fresh.counter_epoch = (
+            guest.external_incoming_bytes,
+            guest.external_outgoing_bytes,
+            guest.counter_epoch,
+        )
         user_data = (spec.user_data or b"").decode(errors="replace")
         fresh.console = f"{guest.console}Booting {spec.hostname or spec.name}\n{user_data}\n"
         self.guests[spec.instance_id] = fresh
