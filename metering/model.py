@@ -111,6 +111,8 @@ class LifecycleEvent:
     image_id: str | None = None
     host: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    attributes: Mapping[str, str] = field(default_factory=dict[str, str])
+    """More of the resource by which it may be found and grouped, as a foreign cloud tells it; not kept with the event."""
 
 
 @dataclass(frozen=True, slots=True)

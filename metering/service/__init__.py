@@ -2,6 +2,7 @@
 
 from metering.model import SHARD_COUNT
 from metering.service.cpu import cpu_percent
+from metering.service.existence import existence_segments, find_resource_projects, record_resource_event
 from metering.service.ingest import ingest_samples, record_lifecycle_event
 from metering.service.reading import read_windows
 from metering.service.rolling import backlog, dirty_shards, roll_up_shard, shard_lease
@@ -14,10 +15,13 @@ __all__ = [
     "counter_usage",
     "cpu_percent",
     "dirty_shards",
+    "existence_segments",
+    "find_resource_projects",
     "ingest_samples",
     "is_metered_project",
     "read_windows",
     "record_lifecycle_event",
+    "record_resource_event",
     "roll_up_shard",
     "shard_lease",
     "state_segments",

@@ -131,4 +131,4 @@ def attributes_of(event: LifecycleEvent) -> dict[str, str]:
         "image_ref": event.image_id or "",
     }
     group = event.metadata.get("metering.server_group")
-    return {**attributes, "server_group": group} if group else attributes
+    return {**event.attributes, **attributes, **({"server_group": group} if group else {})}

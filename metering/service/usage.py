@@ -5,8 +5,10 @@ from uuid import UUID
 
 from foundation.database import Transaction
 from foundation.interval import TimeInterval
+from metering.existence import time_meter_of
 from metering.model import ResourceUsage, SampleIncrease, Snapshot, StateSegment
 from metering.segments import segments_of
+from metering.service.existence import existence_increases, existence_usage
 from metering.store import lifecycle, projects, usage
 
 INCREASES_MAX = 10_000
@@ -35,9 +37,16 @@ def counter_usage(
 ) -> Sequence[ResourceUsage]:
     """Return what each resource of a project consumed: reset-aware increases of a cumulative meter, sums of a delta meter.
 
-    An increase belongs to the instant of the reading that shows it, so parts of an interval add up to the whole.
+    An increase belongs to the instant of the reading that shows it, so parts of an interval add up to the whole. A meter of
+    time (`volume.size.time`) gives the sizes of resources times the seconds that they were there.
     """
-    return usage.sum_usage(tx, project_id=project_id, meter=meter, start=interval.start, end=interval.end, as_of=as_of)
+    counted = usage.sum_usage(
+        tx, project_id=project_id, meter=meter, start=interval.start, end=interval.end, as_of=as_of
+    )
+    asked = time_meter_of(meter)
+    if asked is None:
+        return counted
+    return [*counted, *existence_usage(tx, asked, name=meter, project_id=project_id, interval=interval, as_of=as_of)]
 
 
 def counter_samples(
@@ -51,6 +60,19 @@ def counter_samples(
     as_of: Snapshot | None = None,
 ) -> Sequence[SampleIncrease]:
     """Return the readings behind a usage in order of time, at most `limit`, each with its increase."""
+    asked = time_meter_of(meter)
+    if asked is not None:
+        pieces = existence_increases(
+            tx,
+            asked,
+            project_id=project_id,
+            resource_id=resource_id,
+            interval=interval,
+            as_of=as_of,
+            limit=min(limit, INCREASES_MAX),
+        )
+        if pieces:
+            return pieces
     return usage.list_increases(
         tx,
         project_id=project_id,
