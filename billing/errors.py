@@ -43,6 +43,13 @@ class InvoiceIsFinal(Conflict):
         super().__init__(f"invoice {label} of this period is final; correct it by an adjustment or a credit note")
 
 
+class InvoiceIsDiscarded(Conflict):
+    """A draft that was discarded is none any more."""
+
+    def __init__(self) -> None:
+        super().__init__("this draft was discarded; draft its period again before you make it final")
+
+
 class InvoiceOverlaps(Conflict):
     """Time that a final invoice has billed cannot be billed again."""
 
@@ -57,8 +64,19 @@ class TooManyDrafts(QuotaExceeded):
 
     def __init__(self, drafts_max: int) -> None:
         super().__init__(
-            f"the project has {drafts_max} drafts, as many as it may make; draft one of their periods again, "
+            f"the project has {drafts_max} drafts, as many as it may make; discard one, draft one of their periods again, "
             "or ask the operator for another"
+        )
+
+
+class TooManyDiscarded(TooManyDrafts):
+    """Discarded drafts stay on record, so they are not endless either."""
+
+    def __init__(self, discarded_max: int) -> None:
+        QuotaExceeded.__init__(
+            self,
+            f"the project has discarded {discarded_max} drafts, as many as are kept; draft one of their periods again, "
+            "or ask the operator for another",
         )
 
 

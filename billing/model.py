@@ -286,9 +286,16 @@ class Invoice:
         return self.number is not None
 
     @property
+    def is_draft(self) -> bool:
+        """Tell whether the invoice may still change: it is neither final nor discarded."""
+        return self.status is InvoiceStatus.DRAFT
+
+    @property
     def label(self) -> str:
-        """The number as printed, or the word draft."""
-        return f"{self.series}-{self.number:06d}" if self.number is not None else "draft"
+        """The number as printed, or what it is as long as it has none."""
+        if self.number is not None:
+            return f"{self.series}-{self.number:06d}"
+        return "draft" if self.is_draft else "discarded-draft"
 
 
 @dataclass(frozen=True, slots=True)

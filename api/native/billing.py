@@ -244,12 +244,19 @@ def list_invoices(
     page: RequestCursorPage,
     project_id: ReadProject = None,
     all_projects: bool = False,
+    with_discarded: bool = False,
 ) -> InvoiceList:
     """List invoices, the newest first: the caller's project's, or for an admin another's or all."""
     if all_projects and not is_admin(caller):
         raise Forbidden("only an admin may list the invoices of all projects")
     wanted = None if all_projects else chosen_project(tx, caller, project_id=project_id)
-    invoices = service.list_invoices(tx, project_id=wanted, before=position_of(page.after), limit=page.limit + 1)
+    invoices = service.list_invoices(
+        tx,
+        project_id=wanted,
+        before=position_of(page.after),
+        limit=page.limit + 1,
+        with_discarded=with_discarded,
+    )
     shown = invoices[: page.limit]
     following = encode_cursor([str(shown[-1].id)]) if len(invoices) > page.limit else None
     return InvoiceList(items=[to_invoice_head(invoice) for invoice in shown], next=following)
@@ -298,6 +305,24 @@ def finalize_invoice(
     """Make a draft final: numbered, and never to be changed again; asked again, answer the final one."""
     by = authorship(request, caller, reason=(body or FinalizeRequest()).reason)
     return full_invoice(tx, service.finalize_invoice(tx, invoice_id, context_of(request).clock(), by=by))
+
+
+@router.delete("/invoices/{invoice_id}", status_code=204)
+def discard_draft(
+    request: Request,
+    tx: RequestTransaction,
+    caller: WriterCaller,
+    invoice_id: UUID,
+    reason: Annotated[str, Query(min_length=1, max_length=1000)] = "asked by the API",
+) -> None:
+    """Discard a draft: it leaves the lists but stays on record, and its period can be drafted again; a final invoice stays."""
+    service.discard_draft(
+        tx,
+        invoice_id,
+        context_of(request).clock(),
+        project_id=visible_project(caller),
+        by=authorship(request, caller, reason=reason),
+    )
 
 
 @router.get("/invoices/{invoice_id}/verify")

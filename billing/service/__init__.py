@@ -6,6 +6,7 @@ from billing.service.documents import Document, close_month, invoice_files, mont
 from billing.service.explanations import Explanation, explain_line
 from billing.service.invoices import (
     Verification,
+    discard_draft,
     draft_invoice,
     finalize_invoice,
     get_invoice,
@@ -43,6 +44,7 @@ __all__ = [
     "close_month",
     "cost_so_far",
     "create_price_plan",
+    "discard_draft",
     "draft_invoice",
     "explain_line",
     "finalize_invoice",

@@ -8,11 +8,13 @@ from uuid import UUID
 
 from billing.canonical import GENESIS, chain_digest, digest_of, instant_text
 from billing.errors import (
+    InvoiceIsDiscarded,
     InvoiceIsFinal,
     InvoiceNotFound,
     InvoiceOverlaps,
     PeriodInvalid,
     PeriodNotOver,
+    TooManyDiscarded,
     TooManyDrafts,
     UsageOnItsWay,
 )
@@ -43,6 +45,8 @@ from metering.service import take_snapshot
 PERIOD_DAYS_MAX = 366
 DRAFTS_MAX = 100
 """How many drafts a project may make for itself; the operator, who closes the month, is not held up by them."""
+DISCARDED_A_DRAFT = 10
+"""How many discarded drafts are kept for each that a project may make."""
 LIFECYCLE_TOPIC = "instance.lifecycle"
 """What becomes billed time once metering has heard it."""
 SERIES_PAGE = 500
@@ -84,9 +88,8 @@ def draft_invoice(
     if existing is not None and existing.is_final and existing.status is not InvoiceStatus.VOID:
         raise InvoiceIsFinal(existing.label)
     require_unbilled(tx, project_id, interval)
-    is_new = existing is None or existing.is_final
-    if is_new and drafts_max is not None and store.count_drafts(tx, project_id) >= drafts_max:
-        raise TooManyDrafts(drafts_max)
+    if drafts_max is not None and (existing is None or not existing.is_draft):
+        require_room_for_draft(tx, project_id, drafts_max=drafts_max, is_new=existing is None or existing.is_final)
     content = compute_content(tx, account_of(tx, project_id), period=interval, now=now)
     if existing is None or existing.is_final:
         version = 1 if existing is None else existing.version + 1
@@ -98,14 +101,47 @@ def draft_invoice(
     return get_invoice(tx, existing.id)
 
 
+def require_room_for_draft(tx: Transaction, project_id: str, *, drafts_max: int, is_new: bool) -> None:
+    """Refuse one draft more than a project may make; one that is taken up again needs no place on record."""
+    count = store.count_drafts(tx, project_id)
+    if count.drafts >= drafts_max:
+        raise TooManyDrafts(drafts_max)
+    if is_new and count.discarded >= drafts_max * DISCARDED_A_DRAFT:
+        raise TooManyDiscarded(drafts_max * DISCARDED_A_DRAFT)
+
+
 def refresh_draft(
     tx: Transaction, draft: Invoice, *, content: store.DraftContent, by: Authorship, now: datetime
 ) -> None:
-    """Put new content into a draft; content that is the same changes nothing, and so leaves no trace."""
-    if draft.digest == content.digest:
+    """Put new content into a draft; content that is the same changes nothing, and so leaves no trace.
+
+    A discarded one becomes a draft again.
+    """
+    if draft.is_draft and draft.digest == content.digest:
         return
     store.replace_draft(tx, draft.id, content=content)
-    record_step(tx, draft.id, "redrafted", content=content, by=by, now=now)
+    record_step(tx, draft.id, "redrafted" if draft.is_draft else "drafted", content=content, by=by, now=now)
+
+
+def discard_draft(
+    tx: Transaction, invoice_id: UUID, now: datetime, *, project_id: str | None = None, by: Authorship = SYSTEM
+) -> None:
+    """Discard a draft: it leaves the lists but stays on record, and its period can be drafted again; asked again, nothing happens.
+
+    Raises InvoiceNotFound and InvoiceIsFinal.
+    """
+    found = get_invoice(tx, invoice_id, project_id=project_id)
+    accounts_store.lock_project(tx, found.project_id)
+    draft = get_invoice(tx, invoice_id)
+    if draft.is_final:
+        raise InvoiceIsFinal(draft.label)
+    if not draft.is_draft:
+        return
+    store.append_event(tx, draft.id, "void", by=by, at=now)
+    detail = {"digest": draft.digest, "total": draft.total, "currency": draft.currency}
+    accounts_store.write_audit(
+        tx, "invoice.void", by=by, at=now, subject=draft.id, project_id=draft.project_id, detail=detail
+    )
 
 
 def finalize_invoice(
@@ -114,14 +150,16 @@ def finalize_invoice(
     """Make a draft final: computed a last time, numbered without a gap, chained, and never to be changed again.
 
     Asked again, it returns the final invoice as it is. Two at once wait for each other on the project's lock and then on
-    the series' row, whose number a rollback gives back. Raises InvoiceNotFound, PeriodNotOver, InvoiceOverlaps, and
-    UsageOnItsWay while metering has not heard every fact of the project's instances.
+    the series' row, whose number a rollback gives back. Raises InvoiceNotFound, InvoiceIsDiscarded, PeriodNotOver,
+    InvoiceOverlaps, and UsageOnItsWay while metering has not heard every fact of the project's instances.
     """
     found = get_invoice(tx, invoice_id, project_id=project_id)
     accounts_store.lock_project(tx, found.project_id)
     draft = get_invoice(tx, invoice_id)
     if draft.is_final:
         return draft
+    if not draft.is_draft:
+        raise InvoiceIsDiscarded
     if draft.period_end > now:
         raise PeriodNotOver(instant_text(draft.period_end))
     require_unbilled(tx, draft.project_id, draft.period)
@@ -203,10 +241,10 @@ def get_invoice(tx: Transaction, invoice_id: UUID, *, project_id: str | None = N
 
 
 def list_invoices(
-    tx: Transaction, *, project_id: str | None, before: UUID | None = None, limit: int
+    tx: Transaction, *, project_id: str | None, before: UUID | None = None, limit: int, with_discarded: bool = False
 ) -> Sequence[Invoice]:
-    """Return a page of invoices, the newest first; of every project where none is named."""
-    return store.list_invoices(tx, project_id=project_id, before=before, limit=limit)
+    """Return a page of invoices, the newest first; of every project where none is named, and discarded drafts where asked."""
+    return store.list_invoices(tx, project_id=project_id, before=before, limit=limit, with_discarded=with_discarded)
 
 
 def invoice_lines(tx: Transaction, invoice_id: InvoiceId) -> Sequence[InvoiceLine]:

@@ -20,8 +20,8 @@ SELECT_INVOICE: LiteralString = """
         i.currency, i.tax_rate, i.rounding, i.issuer_name, i.series, i.subtotal, i.tax_total, i.total, i.snapshot,
         i.digest, i.number, i.finalized_at, i.previous_chain, i.chain_digest, i.created_at,
         coalesce((
-            SELECT e.kind FROM invoice_event e
-            WHERE e.invoice_id = i.id AND e.kind IN ('finalized', 'paid', 'void')
+            SELECT CASE e.kind WHEN 'drafted' THEN 'draft' ELSE e.kind END FROM invoice_event e
+            WHERE e.invoice_id = i.id AND e.kind IN ('drafted', 'finalized', 'paid', 'void')
             ORDER BY e.at DESC, e.id DESC
             LIMIT 1
         ), 'draft') AS status
@@ -74,31 +74,49 @@ def find_overlapping_invoice(tx: Transaction, *, project_id: str, period: TimeIn
         return cursor.execute(FIND_OVERLAPPING_INVOICE, parameters).fetchone()
 
 
-COUNT_DRAFTS: LiteralString = "SELECT count(*) FROM invoice WHERE project_id = %s AND number IS NULL"
+COUNT_DRAFTS: LiteralString = (
+    "SELECT count(*) FILTER (WHERE d.status = 'draft') AS drafts, count(*) FILTER (WHERE d.status = 'void') AS discarded FROM ("
+    + SELECT_INVOICE
+    + "WHERE i.project_id = %s AND i.number IS NULL) d"
+)
 
 
-def count_drafts(tx: Transaction, project_id: str) -> int:
+@dataclass(frozen=True, slots=True)
+class DraftCount:
+    """How many drafts a project has, and how many it has discarded."""
+
+    drafts: int
+    discarded: int
+
+
+def count_drafts(tx: Transaction, project_id: str) -> DraftCount:
     """Count the drafts of a project."""
-    row = tx.execute(COUNT_DRAFTS, (project_id,)).fetchone()
+    with tx.cursor(row_factory=class_row(DraftCount)) as cursor:
+        row = cursor.execute(COUNT_DRAFTS, (project_id,)).fetchone()
     assert row is not None
-    return int(row[0])
+    return row
 
 
 LIST_INVOICES: LiteralString = (
-    SELECT_INVOICE
+    "SELECT * FROM ("
+    + SELECT_INVOICE
     + """
     WHERE (%(project_id)s::text IS NULL OR i.project_id = %(project_id)s)
         AND (%(before)s::uuid IS NULL OR i.id < %(before)s)
-    ORDER BY i.id DESC
+    ) found
+    WHERE %(with_discarded)s OR found.number IS NOT NULL OR found.status <> 'void'
+    ORDER BY found.id DESC
     LIMIT %(limit)s
 """
 )
 
 
-def list_invoices(tx: Transaction, *, project_id: str | None, before: UUID | None, limit: int) -> Sequence[Invoice]:
+def list_invoices(
+    tx: Transaction, *, project_id: str | None, before: UUID | None, limit: int, with_discarded: bool
+) -> Sequence[Invoice]:
     """Return a page of invoices, the newest first; of every project where none is named."""
     with tx.cursor(row_factory=class_row(Invoice)) as cursor:
-        parameters = {"project_id": project_id, "before": before, "limit": limit}
+        parameters = {"project_id": project_id, "before": before, "limit": limit, "with_discarded": with_discarded}
         return cursor.execute(LIST_INVOICES, parameters).fetchall()
 
 
@@ -258,13 +276,26 @@ def line_columns(line: InvoiceLine) -> tuple[object, ...]:
 
 
 INSERT_EVENT: LiteralString = """
-    INSERT INTO invoice_event (id, invoice_id, kind, at, actor, reason, request_id) VALUES (%s, %s, %s, %s, %s, %s, %s)
+    INSERT INTO invoice_event (id, invoice_id, kind, at, actor, reason, request_id)
+    SELECT %(id)s, %(invoice_id)s, %(kind)s, greatest(%(at)s, max(at) + interval '1 microsecond'),
+        %(actor)s, %(reason)s, %(request_id)s
+    FROM invoice_event
+    WHERE invoice_id = %(invoice_id)s
 """
 
 
 def append_event(tx: Transaction, invoice_id: InvoiceId, kind: str, *, by: Authorship, at: datetime) -> None:
-    """Record a step in an invoice's life."""
-    tx.execute(INSERT_EVENT, (new_id(), invoice_id, kind, at, by.actor, by.reason, by.request_id))
+    """Record a step in an invoice's life, after those before it whatever this machine's clock says."""
+    parameters = {
+        "id": new_id(),
+        "invoice_id": invoice_id,
+        "kind": kind,
+        "at": at,
+        "actor": by.actor,
+        "reason": by.reason,
+        "request_id": by.request_id,
+    }
+    tx.execute(INSERT_EVENT, parameters)
 
 
 OPEN_SERIES: LiteralString = """

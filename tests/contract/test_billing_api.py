@@ -42,6 +42,9 @@ class Member:
     def post(self, path: str, body: object = None) -> Response:
         return self.client.post(f"/v1{path}", json=body, headers={"X-Auth-Token": self.token})
 
+    def delete(self, path: str, **query: Any) -> Response:
+        return self.client.delete(f"/v1{path}", params=query, headers={"X-Auth-Token": self.token})
+
     def put(self, path: str, body: object) -> Response:
         return self.client.put(f"/v1{path}", json=body, headers={"X-Auth-Token": self.token})
 
@@ -190,6 +193,26 @@ def test_an_invoice_tells_what_came_too_late_for_it(member: Member, invoice: Map
     assert member.get(f"/billing/invoices/{uuid4()}/late").status_code == 404
 
 
+def test_a_draft_is_discarded_and_drafted_again_and_a_final_invoice_stays(
+    member: Member, admin: Member, invoice: Mapping[str, Any]
+) -> None:
+    period = period_of(LAST_MONTH.end, LAST_MONTH.end + timedelta(seconds=2))
+    made = member.post("/billing/invoices", period).json()
+    assert admin.delete(f"/billing/invoices/{made['id']}", reason="asked by the customer").status_code == 204
+    assert member.delete(f"/billing/invoices/{made['id']}").status_code == 204
+    assert made["id"] not in [one["id"] for one in member.get("/billing/invoices").json()["items"]]
+    assert made["id"] in [one["id"] for one in member.get("/billing/invoices", with_discarded=True).json()["items"]]
+    found = member.get(f"/billing/invoices/{made['id']}").json()
+    assert (found["status"], found["events"][-1]["reason"]) == ("void", "asked by the customer")
+    refused = admin.post(f"/billing/invoices/{made['id']}/finalize")
+    assert (refused.status_code, "draft its period again" in refused.text) == (409, True)
+    again = member.post("/billing/invoices", period)
+    assert (again.status_code, again.json()["id"], again.json()["status"]) == (201, made["id"], "draft")
+    final = member.delete(f"/billing/invoices/{invoice['id']}")
+    assert (final.status_code, invoice["number"] in final.text) == (409, True)
+    assert member.delete(f"/billing/invoices/{uuid4()}").status_code == 404
+
+
 def test_a_line_is_explained_with_price_formula_and_events(member: Member, invoice: Mapping[str, Any]) -> None:
     number = line_of(invoice)["number"]
     explained = member.get(f"/billing/invoices/{invoice['id']}/lines/{number}/explain").json()
@@ -247,6 +270,12 @@ def test_a_project_that_never_was_is_not_billed_and_a_deleted_one_that_was_meter
         record_lifecycle_event(tx, event)
     assert admin.get("/billing/account", project_id=nowhere).status_code == 200
     assert admin.post("/billing/invoices", {**period, "project_id": nowhere}).status_code == 201
+
+
+def test_another_projects_draft_is_not_there_to_be_discarded(member: Member, admin: Member, history: None) -> None:
+    others = admin.post("/billing/invoices", period_of(LAST_MONTH.end, LAST_MONTH.end + timedelta(seconds=3))).json()
+    assert member.delete(f"/billing/invoices/{others['id']}").status_code == 404
+    assert admin.delete(f"/billing/invoices/{others['id']}").status_code == 204
 
 
 def test_another_projects_invoice_and_usage_do_not_exist(member: Member, admin: Member, history: None) -> None:
