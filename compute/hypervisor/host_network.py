@@ -28,8 +28,10 @@ SO_BINDTODEVICE = 25
 DHCP_SERVER_PORT = 67
 DHCP_CLIENT_PORT = 68
 INTERFACES_MAX = 256
-KINDS_OF_GUESTS = frozenset({"tun", "veth", "ifb", "dummy"})
-"""Kinds of interface that come and go with guests and containers, or carry nothing; none of them is the host's own."""
+KINDS_OF_GUESTS = frozenset({"tun", "veth"})
+"""What such an interface is when it hangs on a bridge: a guest's or a container's end of it."""
+
+KINDS_WITHOUT_TRAFFIC = frozenset({"ifb", "dummy"})
 
 LOOPBACK_FLAG = 0x8
 OUR_BRIDGES = "nb"
@@ -151,7 +153,9 @@ def read_interface(link: Mapping[str, Any], *, epoch: int, is_adopted: bool) -> 
     kind = dict(dict(attributes.get("IFLA_LINKINFO") or {}).get("attrs", ())).get("IFLA_INFO_KIND", "")
     device, counters = str(attributes.get("IFLA_IFNAME", "")), attributes.get("IFLA_STATS64")
     is_ours = kind == "bridge" and device.startswith(OUR_BRIDGES)
-    if counters is None or kind in KINDS_OF_GUESTS or is_ours or int(link["flags"]) & LOOPBACK_FLAG:
+    is_of_guest = kind in KINDS_OF_GUESTS and "IFLA_MASTER" in attributes
+    is_idle = kind in KINDS_WITHOUT_TRAFFIC or bool(int(link["flags"]) & LOOPBACK_FLAG)
+    if counters is None or is_of_guest or is_ours or is_idle:
         return None
     return InterfaceStats(
         device=device,

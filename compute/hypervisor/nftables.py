@@ -270,14 +270,15 @@ class PacketFilter:
         if not state.is_whole:
             return None
         idle = state.traffic.idle
+        done = idle & self._told
         commands = [
-            *remove_counters(self.table, idle & self._told),
+            *remove_counters(self.table, done),
             *renew_reset_counters(self.table, state.traffic, epoch=self._now_us()),
         ]
         if commands:
             run_nft(commands)
         self._told = idle
-        return traffic_of(state.traffic)
+        return traffic_of(state.traffic, without=done)
 
     def count_drops(self) -> dict[str, int]:
         """Say how many packets each reason for dropping has cost: isolated, refused, spoofed."""

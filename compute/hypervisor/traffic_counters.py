@@ -153,11 +153,12 @@ def add_counters(table: str, counters: Mapping[CounterName, CounterValue]) -> li
     ]
 
 
-def traffic_of(state: TrafficState) -> list[PortTraffic]:
+def traffic_of(state: TrafficState, *, without: Collection[CounterName] = ()) -> list[PortTraffic]:
     """Say what each counter has seen; one that was reset counts from a new epoch, so that nothing is negative or counted twice."""
     return [
         PortTraffic(name.device, name.direction, value.bytes, name.epoch + int(value.was_reset))
         for name, value in sorted(state.counters.items(), key=lambda item: item[0])
+        if name not in without
     ]
 
 
