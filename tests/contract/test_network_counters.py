@@ -318,7 +318,6 @@ def test_the_hosts_interfaces_are_read_in_one_dump_and_keep_their_epoch_over_a_r
 ) -> None:
     lab.guest(lab.network(1), 5)
     lab.converge()
-    lab.ip("link", "add", "calm0", "type", "dummy")
     with inside(lab.host):
         first = HostInterfaces(tmp_path, now_us=lab.tick).read()
     exchange(lab.host, lab.outside, OUTSIDE, sizes=[1000], answers=[])
