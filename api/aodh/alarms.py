@@ -17,6 +17,7 @@ from api.transaction import RequestTransaction, SnapshotTransaction
 from foundation.errors import Invalid
 from identity import policy
 from identity.model import Caller
+from orchestration import alarm_actions
 
 router = new_router("/v2/alarms")
 
@@ -107,7 +108,7 @@ def create_alarm(
 ) -> dict[str, Any]:
     """Make an alarm."""
     wire = from_wire(body)
-    alarm = service.create_alarm(
+    alarm = alarm_actions.create_alarm(
         tx,
         to_spec(wire),
         caller=caller,
@@ -134,7 +135,7 @@ def update_alarm(
     before = service.get_alarm(tx, read_id(alarm_id, caller), caller=caller, for_update=True)
     if wire.project_id not in (None, before.project_id):
         raise Invalid("an alarm stays in its project", field="project_id")
-    alarm = service.update_alarm(tx, before.id, spec=to_spec(wire), caller=caller, now=now)
+    alarm = alarm_actions.update_alarm(tx, before.id, spec=to_spec(wire), caller=caller, now=now)
     is_wished = wire.state not in (None, before.state) and wire.state_timestamp == to_wire_time(before.state_at)
     if is_wished and wire.state is not None:
         alarm = service.set_state(tx, before.id, state=wire.state, caller=caller, now=now)

@@ -1,5 +1,6 @@
 """Alarms in the native API: CPU percent of a scaling group or an instance against a threshold, their state, and why."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -28,7 +29,10 @@ from api.context import context_of
 from api.native.cursors import id_after, split_page
 from api.pagination import RequestCursorPage
 from api.transaction import RequestTransaction, SnapshotTransaction
+from foundation.database import Transaction
 from foundation.errors import Invalid
+from orchestration import alarm_actions
+from orchestration.alarm_actions import GoneAction
 
 router = new_router("/alarms")
 
@@ -79,6 +83,13 @@ class AlarmChange(BaseModel):
     repeat_actions: bool | None = None
 
 
+class GoneActionBody(BaseModel):
+    """An action that does nothing any more, and why."""
+
+    action: str
+    reason: str
+
+
 class AlarmBody(BaseModel):
     """An alarm and what its last evaluation said."""
 
@@ -101,6 +112,7 @@ class AlarmBody(BaseModel):
     ok_actions: list[str]
     alarm_actions: list[str]
     insufficient_data_actions: list[str]
+    gone_actions: list[GoneActionBody]
     repeat_actions: bool
     last_value: float | None
     evaluated_at: datetime | None
@@ -133,7 +145,13 @@ class TransitionPage(BaseModel):
     next: str | None
 
 
-def to_body(alarm: Alarm) -> AlarmBody:
+def to_bodies(tx: Transaction, found: Sequence[Alarm]) -> list[AlarmBody]:
+    """Write alarms, each with those of its actions that do nothing any more."""
+    gone = alarm_actions.gone_actions(tx, found)
+    return [to_body(alarm, gone=gone.get(alarm.id, ())) for alarm in found]
+
+
+def to_body(alarm: Alarm, *, gone: Sequence[GoneAction]) -> AlarmBody:
     """Write an alarm."""
     spec = alarm.spec
     return AlarmBody(
@@ -156,6 +174,7 @@ def to_body(alarm: Alarm) -> AlarmBody:
         ok_actions=list(spec.actions.ok),
         alarm_actions=list(spec.actions.alarm),
         insufficient_data_actions=list(spec.actions.insufficient_data),
+        gone_actions=[GoneActionBody(action=one.action, reason=one.reason) for one in gone],
         repeat_actions=spec.repeat_actions,
         last_value=alarm.last_value,
         evaluated_at=alarm.evaluated_at,
@@ -238,19 +257,20 @@ def list_alarms(
         tx, wanted, caller=caller, sorts=[("alarm_id", False)], marker=id_after(page), limit=page.limit + 1
     )
     shown, cursor = split_page(rows, page)
-    return AlarmPage(items=[to_body(alarm) for alarm in shown], next=cursor)
+    return AlarmPage(items=to_bodies(tx, shown), next=cursor)
 
 
 @router.post("", operation_id="create_alarm", status_code=201)
 def create_alarm(tx: RequestTransaction, caller: RequestCaller, body: NewAlarm, request: Request) -> AlarmBody:
     """Make an alarm; it is evaluated within seconds."""
-    return to_body(service.create_alarm(tx, from_body(body), caller=caller, now=context_of(request).clock()))
+    alarm = alarm_actions.create_alarm(tx, from_body(body), caller=caller, now=context_of(request).clock())
+    return to_bodies(tx, [alarm])[0]
 
 
 @router.get("/{alarm_id}", operation_id="get_alarm")
 def get_alarm(tx: SnapshotTransaction, caller: RequestCaller, alarm_id: UUID) -> AlarmBody:
     """Show an alarm."""
-    return to_body(service.get_alarm(tx, alarm_id, caller=caller))
+    return to_bodies(tx, [service.get_alarm(tx, alarm_id, caller=caller)])[0]
 
 
 @router.patch("/{alarm_id}", operation_id="update_alarm")
@@ -260,7 +280,8 @@ def update_alarm(
     """Change an alarm; it is evaluated anew within seconds."""
     alarm = service.get_alarm(tx, alarm_id, caller=caller, for_update=True)
     spec = changed(alarm.spec, body)
-    return to_body(service.update_alarm(tx, alarm_id, spec=spec, caller=caller, now=context_of(request).clock()))
+    now = context_of(request).clock()
+    return to_bodies(tx, [alarm_actions.update_alarm(tx, alarm_id, spec=spec, caller=caller, now=now)])[0]
 
 
 @router.delete("/{alarm_id}", operation_id="delete_alarm", status_code=204)

@@ -14,6 +14,7 @@ from api.native.cursors import id_after, split_page
 from api.pagination import RequestCursorPage, encode_cursor
 from api.transaction import RequestTransaction, SnapshotTransaction
 from foundation.errors import Invalid
+from orchestration import alarm_actions
 from scaling import service
 from scaling.model import (
     Activity,
@@ -301,9 +302,12 @@ def update_group(
 
 
 @router.delete("/groups/{group_id}", operation_id="delete_scaling_group", status_code=202)
-def delete_group(tx: RequestTransaction, caller: RequestCaller, group_id: UUID, request: Request) -> Response:
-    """Begin to delete a scaling group: its members first, then it."""
-    service.delete_group(tx, group_id, caller=caller, now=context_of(request).clock())
+def delete_group(
+    tx: RequestTransaction, caller: RequestCaller, group_id: UUID, request: Request, with_alarms: bool = False
+) -> Response:
+    """Begin to delete a scaling group: its members first, then it; with_alarms also the alarms that do nothing but execute its policies."""
+    now = context_of(request).clock()
+    alarm_actions.delete_group(tx, group_id, caller=caller, with_alarms=with_alarms, now=now)
     return Response(status_code=202)
 
 

@@ -1,6 +1,6 @@
 """Policies: made, changed, deleted, and executed, with every decision recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
@@ -46,6 +46,11 @@ def list_policies(tx: Transaction, group_id: UUID, *, caller: Caller) -> Sequenc
     """List a group's policies, oldest first."""
     group = find_own_group(tx, group_id, caller=caller)
     return store.list_policies(tx, group.id, limit=POLICIES_PER_GROUP_MAX)
+
+
+def find_policies(tx: Transaction, policy_ids: Collection[UUID], *, project_id: str) -> frozenset[UUID]:
+    """Return those of the ids that a project can execute; those of a group that is being deleted cannot."""
+    return store.find_policies(tx, policy_ids, project_id=project_id) if policy_ids else frozenset()
 
 
 def get_policy(tx: Transaction, policy_id: UUID, *, caller: Caller) -> ScalingPolicy:

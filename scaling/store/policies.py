@@ -1,6 +1,6 @@
 """The SQL of scaling policies."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
@@ -97,6 +97,17 @@ def find_policy(tx: Transaction, policy_id: UUID) -> ScalingPolicy | None:
     with tx.cursor(row_factory=class_row(PolicyRow)) as cursor:
         row = cursor.execute(FIND_POLICY, (policy_id,)).fetchone()
     return None if row is None else _to_policy(row)
+
+
+FIND_POLICIES: LiteralString = """
+    SELECT p.id FROM scaling_policy p JOIN scaling_group g ON g.id = p.group_id
+    WHERE p.id = ANY (%s) AND g.project_id = %s AND g.state <> 'deleting'
+"""
+
+
+def find_policies(tx: Transaction, policy_ids: Collection[UUID], *, project_id: str) -> frozenset[UUID]:
+    """Return those of the ids that are policies of groups that the project has and is not deleting."""
+    return frozenset(row[0] for row in tx.execute(FIND_POLICIES, (list(policy_ids), project_id)))
 
 
 LIST_POLICIES: LiteralString = "SELECT * FROM scaling_policy WHERE group_id = %s ORDER BY id LIMIT %s"
