@@ -26,7 +26,7 @@ TOUCHED: LiteralString = """
         SELECT r.metric_key, s.observed_at
         FROM (
             SELECT metric_key, first_at, boot_epoch, max(observed_at) AS last_at
-            FROM in_range GROUP BY metric_key, first_at, boot_epoch
+            FROM in_range WHERE boot_epoch < 2305843009213693952 GROUP BY metric_key, first_at, boot_epoch
         ) r
         CROSS JOIN LATERAL (
             SELECT observed_at FROM measure
@@ -35,7 +35,8 @@ TOUCHED: LiteralString = """
         ) s
     )
 """
-"""A sample's successor of the same boot is touched too, since its increase changes."""
+"""A sample's successor of the same boot is touched too, since its increase changes. What an event counted (its mark, cloud_events.MARK_MIN
+or more, in the place of a boot) has none, and looking for one would read all that came after it."""
 
 TRACED: LiteralString = """
     reading AS (

@@ -1,0 +1,302 @@
+"""Events and what was refused of them: kept once, looked up, and listed newest first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+import orjson
+import psycopg
+from psycopg.rows import class_row
+
+from foundation.database import Transaction
+from metering.cloud_events import identity_of
+from metering.event_model import CloudEvent, EventFilter, KeptEvent, LoggedEvent, LogPosition
+
+SEARCHED_MAX = 20_000
+"""How many events one page looks through for those that a filter means."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to keep, with its identity and a digest of what it says."""
+
+    id: UUID
+    event: CloudEvent
+    content_digest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """What the events of one request share: whose they are, who sent them, and when they came."""
+
+    project_id: str
+    sent_by: str
+    may_lower: bool
+    received_at: datetime
+
+
+COPY_EVENTS: LiteralString = """
+    COPY event (id, project_id, source, event_id, type, subject, observed_at, received_at, place, sent_by, may_lower,
+        content_digest, attributes, data, is_binary) FROM STDIN (FORMAT text, NULL '')
+"""
+"""No text in it is ever empty, so that an empty one can stand for null."""
+
+
+def try_keep_events(tx: Transaction, events: Sequence[NewEvent], *, reception: Reception) -> bool:
+    """Keep events; False, with none kept, where one of them is there already.
+
+    They are written in the order of their ids, so that two writers of the same events never wait for each other in a circle.
+    Where another transaction is about to keep one of them, this waits until that has ended.
+    """
+    rows = "".join(row_of(new, reception) for new in sorted(events, key=lambda new: new.id))
+    try:
+        with tx.transaction(), tx.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
+            copy.write(rows)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+def row_of(new: NewEvent, reception: Reception) -> str:
+    """Write an event as a line of COPY: its texts hold no control characters, so only the backslash is to be escaped."""
+    event = new.event
+    attributes = orjson.dumps(dict(event.attributes)).decode() if event.attributes else ""
+    line = (
+        f"{new.id}\t{reception.project_id}\t{event.source}\t{event.event_id}\t{event.type}\t{event.subject or ''}\t"
+        f"{event.observed_at.isoformat()}\t{reception.received_at.isoformat()}\t{event.place}\t{reception.sent_by or '-'}\t"
+        f"{reception.may_lower}\t{new.content_digest}\t{attributes}\t{event.data_text}\t{event.is_binary}\n"
+    )
+    return line.replace("\\", "\\\\") if "\\" in line else line
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEvent:
+    """An event that is kept already: since when, and a digest of what it says."""
+
+    id: UUID
+    received_at: datetime
+    content_digest: int
+
+
+FIND_KNOWN_EVENTS: LiteralString = "SELECT id, received_at, content_digest FROM event WHERE id = ANY(%s)"
+
+
+def find_known_events(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, KnownEvent]:
+    """Return those of the events that are kept."""
+    with tx.cursor(binary=True, row_factory=class_row(KnownEvent)) as cursor:
+        return {known.id: known for known in cursor.execute(FIND_KNOWN_EVENTS, (list(ids),))}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A repeat, or an event that could not be taken."""
+
+    id: UUID
+    project_id: str
+    source: str | None
+    event_id: str | None
+    type: str | None
+    received_at: datetime
+    place: int
+    sent_by: str
+    outcome: str
+    reason: str
+    field: str | None
+    content: str | None
+
+
+COPY_REFUSALS: LiteralString = """
+    COPY event_refusal (id, project_id, source, event_id, type, received_at, place, sent_by, outcome, reason, field,
+        content) FROM STDIN
+"""
+
+
+def keep_refusals(tx: Transaction, refusals: Sequence[Refusal]) -> None:
+    """Keep what was refused, so that its sender can see why."""
+    with tx.cursor() as cursor, cursor.copy(COPY_REFUSALS) as copy:
+        for one in refusals:
+            copy.write_row(
+                (
+                    *(one.id, one.project_id, one.source, one.event_id, one.type, one.received_at, one.place),
+                    *(one.sent_by, one.outcome, one.reason, one.field, one.content),
+                )
+            )
+
+
+DROP_OVERFLOW: LiteralString = """
+    DELETE FROM event_refusal WHERE id IN (
+        SELECT id FROM event_refusal WHERE project_id = %(project_id)s
+        ORDER BY received_at DESC, place DESC OFFSET %(kept)s FOR UPDATE SKIP LOCKED)
+"""
+DROP_EXPIRED: LiteralString = """
+    DELETE FROM event_refusal WHERE id IN (
+        SELECT id FROM event_refusal WHERE received_at < %(before)s ORDER BY received_at LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED)
+"""
+
+
+def drop_overflow(tx: Transaction, project_id: str, *, kept: int) -> None:
+    """Forget a project's oldest refusals beyond so many."""
+    tx.execute(DROP_OVERFLOW, {"project_id": project_id, "kept": kept})
+
+
+def drop_expired(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """Forget refusals of long ago; return how many."""
+    return tx.execute(DROP_EXPIRED, {"before": before, "limit": limit}).rowcount
+
+
+LOGGED_EVENT: LiteralString = """
+    SELECT id, project_id, source, event_id, type, subject, observed_at, received_at, place, sent_by,
+        'accepted' AS outcome, NULL::text AS reason, NULL::text AS field, may_lower, attributes, data, is_binary,
+        NULL::text AS content
+    FROM event
+"""
+LOGGED_REFUSAL: LiteralString = """
+    SELECT id, project_id, source, event_id, type, NULL AS subject, NULL::timestamptz AS observed_at, received_at, place,
+        sent_by, outcome, reason, field, false AS may_lower, NULL::json AS attributes, NULL::json AS data,
+        false AS is_binary, content
+    FROM event_refusal
+"""
+WITHIN: LiteralString = """
+    project_id = %(project_id)s
+        AND (%(start)s::timestamptz IS NULL OR received_at >= %(start)s)
+        AND (%(end)s::timestamptz IS NULL OR received_at < %(end)s)
+        AND (%(at)s::timestamptz IS NULL OR received_at <= %(at)s
+            AND (received_at, place, id) < (%(at)s, %(place)s::int, %(id)s::uuid))
+    ORDER BY received_at DESC, place DESC, id DESC LIMIT %(searched)s
+"""
+IS_NAMED: LiteralString = " WHERE (%(identity)s::uuid IS NULL OR id = %(identity)s) AND "
+"""With source and id an event is found by its identity, however long ago it came."""
+
+LIST_LOG: LiteralString = (
+    "WITH kept AS MATERIALIZED ("
+    + LOGGED_EVENT
+    + IS_NAMED
+    + WITHIN
+    + "), refused AS MATERIALIZED ("
+    + LOGGED_REFUSAL
+    + " WHERE "
+    + WITHIN
+    + """),
+    searched AS (
+        SELECT * FROM (SELECT * FROM kept WHERE %(with_kept)s
+            UNION ALL SELECT * FROM refused WHERE %(with_refused)s) both_kinds
+        ORDER BY received_at DESC, place DESC, id DESC LIMIT %(searched)s
+    )
+    SELECT * FROM searched
+    WHERE (%(source)s::text IS NULL OR source = %(source)s)
+        AND (%(event_id)s::text IS NULL OR event_id = %(event_id)s)
+        AND (%(type)s::text IS NULL OR type = %(type)s)
+        AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
+    ORDER BY received_at DESC, place DESC, id DESC LIMIT %(limit)s
+"""
+)
+LAST_SEARCHED: LiteralString = (
+    "WITH kept AS (SELECT received_at, place, id FROM event"
+    + IS_NAMED
+    + WITHIN
+    + "), refused AS (SELECT received_at, place, id FROM event_refusal WHERE "
+    + WITHIN
+    + """)
+    SELECT received_at, place, id FROM (SELECT * FROM kept WHERE %(with_kept)s
+        UNION ALL SELECT * FROM refused WHERE %(with_refused)s) both_kinds
+    ORDER BY received_at DESC, place DESC, id DESC OFFSET %(searched)s - 1 LIMIT 1
+"""
+)
+
+
+def log_parameters(asked: EventFilter, *, after: LogPosition | None, limit: int) -> dict[str, Any]:
+    """Return the parameters that name a page."""
+    is_plain = asked.source is None and asked.event_id is None and asked.type is None and asked.outcome is None
+    identity = None
+    if asked.source is not None and asked.event_id is not None:
+        identity = identity_of(asked.project_id, asked.source, event_id=asked.event_id)
+    return {
+        "project_id": asked.project_id,
+        "source": asked.source,
+        "event_id": asked.event_id,
+        "type": asked.type,
+        "outcome": asked.outcome,
+        "identity": identity,
+        "start": asked.start,
+        "end": asked.end,
+        "at": None if after is None else after.received_at,
+        "place": None if after is None else after.place,
+        "id": None if after is None else after.id,
+        "with_kept": asked.outcome in (None, "accepted"),
+        "with_refused": asked.outcome != "accepted",
+        "searched": limit if is_plain else SEARCHED_MAX,
+        "limit": limit,
+    }
+
+
+def list_log(tx: Transaction, asked: EventFilter, *, after: LogPosition | None, limit: int) -> Sequence[LoggedEvent]:
+    """Return a project's events with their answers, newest first, from among the next SEARCHED_MAX."""
+    with tx.cursor(row_factory=class_row(LoggedEvent)) as cursor:
+        return cursor.execute(LIST_LOG, log_parameters(asked, after=after, limit=limit), prepare=False).fetchall()
+
+
+def last_searched(tx: Transaction, asked: EventFilter, *, after: LogPosition | None) -> LogPosition | None:
+    """Return where a page stopped looking, None where it has seen all there is."""
+    parameters = {**log_parameters(asked, after=after, limit=SEARCHED_MAX), "searched": SEARCHED_MAX}
+    with tx.cursor(row_factory=class_row(LogPosition)) as cursor:
+        return cursor.execute(LAST_SEARCHED, parameters, prepare=False).fetchone()
+
+
+FIND_LOGGED: LiteralString = (
+    LOGGED_EVENT
+    + " WHERE id = %(id)s AND (%(project_id)s::text IS NULL OR project_id = %(project_id)s) UNION ALL "
+    + LOGGED_REFUSAL
+    + " WHERE id = %(id)s AND (%(project_id)s::text IS NULL OR project_id = %(project_id)s)"
+)
+
+
+def find_logged(tx: Transaction, event_id: UUID, *, project_id: str | None) -> LoggedEvent | None:
+    """Return one event with its answer, of a project or (None) of any."""
+    with tx.cursor(row_factory=class_row(LoggedEvent)) as cursor:
+        return cursor.execute(FIND_LOGGED, {"id": event_id, "project_id": project_id}).fetchone()
+
+
+LIST_PAST_OF_PROJECT: LiteralString = """
+    SELECT id, project_id, source, event_id, type, subject, observed_at, received_at, place, sent_by, may_lower,
+        attributes, CASE WHEN type = %(type)s THEN data END AS data, is_binary
+    FROM event
+    WHERE project_id = %(project_id)s AND received_at <= %(until)s
+        AND (%(at)s::timestamptz IS NULL OR received_at >= %(at)s
+            AND (received_at, place, id) > (%(at)s, %(place)s::int, %(id)s::uuid))
+    ORDER BY received_at, place, id LIMIT %(limit)s
+"""
+LIST_PAST_OF_ALL: LiteralString = """
+    SELECT id, project_id, source, event_id, type, subject, observed_at, received_at, place, sent_by, may_lower,
+        attributes, CASE WHEN type = %(type)s THEN data END AS data, is_binary
+    FROM event
+    WHERE %(id)s::uuid IS NULL OR id > %(id)s
+    ORDER BY id LIMIT %(limit)s
+"""
+
+
+def list_past_events(
+    tx: Transaction,
+    *,
+    project_id: str | None,
+    event_type: str,
+    until: datetime,
+    after: LogPosition | None,
+    limit: int,
+) -> Sequence[KeptEvent]:
+    """Return the next events, of whatever type, after a position: a project's as they came, those of all projects by id."""
+    parameters = {
+        "project_id": project_id,
+        "type": event_type,
+        "until": until,
+        "at": None if after is None else after.received_at,
+        "place": None if after is None else after.place,
+        "id": None if after is None else after.id,
+        "limit": limit,
+    }
+    with tx.cursor(row_factory=class_row(KeptEvent)) as cursor:
+        if project_id is None:
+            return cursor.execute(LIST_PAST_OF_ALL, parameters, prepare=False).fetchall()
+        return cursor.execute(LIST_PAST_OF_PROJECT, parameters, prepare=False).fetchall()
