@@ -11,6 +11,7 @@ from collectors.spool import Spool
 from foundation.database import Pool, transaction
 from foundation.errors import Unavailable
 from metering import service as metering
+from metering.completeness import Poll
 from metering.model import Sample
 
 DRAIN_BATCHES_MAX = 50
@@ -33,9 +34,10 @@ class Delivery(Enum):
 class SampleDelivery:
     """The way of one host's samples into the database."""
 
-    def __init__(self, pool: Pool, spool: Spool) -> None:
+    def __init__(self, pool: Pool, spool: Spool, *, poll_interval_s: float | None = None) -> None:
         self._pool = pool
         self._spool = spool
+        self._poll_interval_s = poll_interval_s
 
     @property
     def waiting(self) -> int:
@@ -49,7 +51,7 @@ class SampleDelivery:
         if len(self._spool) > 0:
             return self.keep(samples)
         try:
-            self._ingest(samples, now=now)
+            self._ingest(samples, now=now, is_spooled=False)
         except Unavailable as error:
             log.warning("samples.spooled", count=len(samples), reason=error.message)
             self._spool.append(samples)
@@ -70,7 +72,7 @@ class SampleDelivery:
             if batch is None:
                 break
             try:
-                self._ingest(batch.samples, now=now)
+                self._ingest(batch.samples, now=now, is_spooled=True)
             except Unavailable:
                 break
             self._spool.discard(batch)
@@ -79,18 +81,35 @@ class SampleDelivery:
             log.info("spool.drained", batches=drained, waiting=len(self._spool))
         return drained
 
-    def _ingest(self, samples: Sequence[Sample], *, now: datetime) -> None:
+    def _ingest(self, samples: Sequence[Sample], *, now: datetime, is_spooled: bool) -> None:
         """Take a batch in, in one transaction; raises Unavailable, also for an error of the database that we cannot name."""
+        repeated = 0
         try:
             with transaction(self._pool) as tx:
                 for part in batched(samples, SAMPLES_A_CALL_MAX):
                     result = metering.ingest_samples(tx, part, received_at=now)
+                    repeated += result.repeated
                     for rejected in result.rejected[:REJECTIONS_LOGGED_MAX]:
                         meter = part[rejected.position].meter
                         log.error("sample.rejected", meter=meter, reason=rejected.reason)
+                poll = poll_of(samples, self._poll_interval_s, repeated=repeated, is_spooled=is_spooled)
+                if poll is not None:
+                    metering.record_poll(tx, poll)
         except psycopg.Error as error:
             log.exception("samples.ingest_failed", count=len(samples))
             raise Unavailable(f"the database did not take the samples: {error}") from error
+
+
+def poll_of(samples: Sequence[Sample], interval_s: float | None, *, repeated: int, is_spooled: bool) -> Poll | None:
+    """Say which look at which host a batch is from; None where no guest was read, or nobody says how often hosts are read."""
+    if interval_s is None:
+        return None
+    for sample in samples:
+        host = sample.attributes.get("host")
+        if sample.resource_type == "instance" and host:
+            interval_us = round(interval_s * 1_000_000)
+            return Poll(host, sample.observed_at, interval_us, len(samples), repeated, is_spooled)
+    return None
 
 
 def batched(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:

@@ -1,6 +1,12 @@
 """The use cases of metering, one file a noun; every function takes the transaction first and never commits."""
 
 from metering.model import SHARD_COUNT
+from metering.service.completeness import (
+    CompletenessQuery,
+    hourly_completeness,
+    period_completeness,
+    record_poll,
+)
 from metering.service.cpu import cpu_percent
 from metering.service.existence import existence_segments, find_resource_projects, record_resource_event
 from metering.service.ingest import ingest_samples, record_lifecycle_event
@@ -10,6 +16,7 @@ from metering.service.usage import counter_samples, counter_usage, is_metered_pr
 
 __all__ = [
     "SHARD_COUNT",
+    "CompletenessQuery",
     "backlog",
     "counter_samples",
     "counter_usage",
@@ -17,10 +24,13 @@ __all__ = [
     "dirty_shards",
     "existence_segments",
     "find_resource_projects",
+    "hourly_completeness",
     "ingest_samples",
     "is_metered_project",
+    "period_completeness",
     "read_windows",
     "record_lifecycle_event",
+    "record_poll",
     "record_resource_event",
     "roll_up_shard",
     "shard_lease",
