@@ -1,4 +1,7 @@
-"""Who is calling: the token in X-Auth-Token, or in the native dialect the browser's session cookie with its CSRF token."""
+"""Who is calling: by the token in X-Auth-Token, in the native dialect by the browser's session cookie with its CSRF token.
+
+Where the operator asks for it, the metric and alarming dialects also take a trusted peer's word (api.trust).
+"""
 
 from typing import Annotated
 
@@ -7,6 +10,7 @@ from fastapi import Depends, Request
 
 from api.context import context_of
 from api.transaction import RequestConnection
+from api.trust import trusted_caller
 from foundation.errors import Forbidden
 from identity import policy
 from identity.model import Caller, Token, Unauthenticated
@@ -51,9 +55,13 @@ RequestToken = Annotated[Token, Depends(authenticate_token)]
 """What the token says, whatever its scope; only identity itself needs it."""
 
 
-def authenticate_caller(token: RequestToken) -> Caller:
-    """Return the caller; a token without a project is refused."""
-    return to_caller(token)
+def authenticate_caller(request: Request, connection: RequestConnection) -> Caller:
+    """Return the caller: whom a trusted peer names, else whose token it is; a token without a project is refused."""
+    named = trusted_caller(request)
+    if named is None:
+        return to_caller(authenticate_token(request, connection))
+    request.state.user_id, request.state.project_id = named.user_id, named.project_id
+    return named
 
 
 RequestCaller = Annotated[Caller, Depends(authenticate_caller)]

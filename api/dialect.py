@@ -18,16 +18,19 @@ def create_dialect_app(
     body_limit: BodyLimit | None = None,
     strips_trailing_slash: bool = False,
     accepts_cookie: bool = False,
+    accepts_trusted: bool = False,
     openapi_url: str | None = None,
 ) -> FastAPI:
     """Return the application to which a dialect adds its routers (of api.body.new_router); `render` writes a Fault in its form.
 
     `body_limit(method, path)` gives a path a limit of its own, such as an image upload; `accepts_cookie` lets a browser's
-    session in; `strips_trailing_slash` serves `/v1/metric/` by the route of `/v1/metric`.
+    session in; `accepts_trusted` takes a trusted peer's word for who calls, where NEPHO_TRUSTED_AUTH is set;
+    `strips_trailing_slash` serves `/v1/metric/` by the route of `/v1/metric`.
     """
     app = FastAPI(title=title, redirect_slashes=False, openapi_url=openapi_url, docs_url=None, redoc_url=None)
     app.state.context = context
     app.state.accepts_cookie = accepts_cookie
+    app.state.accepts_trusted = accepts_trusted
 
     def answer_failure(request: Request, error: Exception) -> Response:
         return render(request, fault_of(error))

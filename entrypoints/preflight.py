@@ -33,6 +33,8 @@ def describe_wrong(settings: type[BaseSettings], wrong: Mapping[str, Any]) -> st
     schema: Mapping[str, Any] = settings.model_json_schema()["properties"][name]
     is_secret = settings.model_fields[name].annotation is SecretStr
     value = "" if is_secret else f"={wrong['input']}"
+    if wrong["type"] == "value_error":
+        return f"{setting}{value} is not allowed: {wrong['ctx']['error']}."
     meaning = f" ({schema['description']})" if "description" in schema else ""
     return f"{setting}{value} is not allowed: it takes {describe_allowed(schema) or wrong['msg']}{meaning}."
 

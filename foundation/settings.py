@@ -1,10 +1,19 @@
 """Settings: every one an environment variable NEPHO_*, read once by an entrypoint and passed on."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host that we listen on is reached from this machine only; a name other than localhost may lead anywhere."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Settings(BaseSettings):
@@ -30,6 +39,12 @@ class Settings(BaseSettings):
         default="", pattern=r"^[a-z0-9]{0,12}$", description="marks what is ours on a shared machine; empty: from var/"
     )
     poll_interval_s: float = Field(default=60, ge=1, le=3600, description="seconds between two readings of a host")
+    stop_grace_s: float = Field(
+        default=60,
+        ge=0,
+        le=3600,
+        description="seconds that a guest has to shut itself down at a stop or soft reboot; 0 cuts its power at once",
+    )
     virt_type: str = Field(default="auto", pattern=r"^(auto|kvm|qemu)$", description="kvm, qemu (emulation), or auto")
     region: str = Field(default="RegionOne", description="region in the service catalog")
     public_url: str = Field(default="", description="how clients reach us, where that is not http://<listen>")
@@ -50,6 +65,10 @@ class Settings(BaseSettings):
         default="",
         description="origins whose pages may call the metric API from a browser, separated by commas; * is any",
     )
+    trusted_auth: Literal["", "basic", "headers"] = Field(
+        default="",
+        description="take callers' word for who they are: basic (a user's name) or headers (X-User-Id and so on); empty: no",
+    )
     page_limit_max: int = Field(default=1000, ge=1, le=100_000, description="largest page of any list")
 
     @field_validator("trusted_proxies")
@@ -59,6 +78,19 @@ class Settings(BaseSettings):
         for one in filter(None, (part.strip() for part in listed.split(","))):
             ip_network(one, strict=False)
         return listed
+
+    @field_validator("trusted_auth")
+    @classmethod
+    def check_trusted_auth(cls, mode: str, known: ValidationInfo) -> str:
+        """Refuse to start where anybody who reaches us could say to be anybody."""
+        listen, proxies = str(known.data.get("listen", "")), str(known.data.get("trusted_proxies", ""))
+        host = listen.rpartition(":")[0].strip("[]")
+        if mode and not proxies.strip() and not is_loopback(host):
+            raise ValueError(
+                f"it takes the word of whoever calls, and NEPHO_LISTEN={listen} is not on loopback: listen on 127.0.0.1,"
+                " or name the peers to believe in NEPHO_TRUSTED_PROXIES"
+            )
+        return mode
 
     @property
     def base_url(self) -> str:

@@ -22,7 +22,14 @@ def viewer_of(caller: Caller) -> Viewer:
 
 def creator_of(caller: Caller) -> str:
     """Return how a caller is named as the creator of what it makes."""
-    return f"{caller.user_id}:{caller.project_id}"
+    return creator_named(caller.user_id, project_id=caller.project_id)
+
+
+def creator_named(user_id: str, *, project_id: str) -> str:
+    """Write a creator as Gnocchi does: user and project joined by a colon, or the user alone where it is a project of its own."""
+    if user_id == project_id:
+        return user_id
+    return f"{user_id}:{project_id}"
 
 
 def may_change_resource(caller: Caller, resource: Resource) -> bool:

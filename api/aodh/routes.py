@@ -27,7 +27,9 @@ def list_versions(request: Request) -> dict[str, object]:
 
 def create_dialect(context: ApiContext) -> FastAPI:
     """Return the dialect."""
-    app = create_dialect_app(context, title="Alarming", render=render_fault, strips_trailing_slash=True)
+    app = create_dialect_app(
+        context, title="Alarming", render=render_fault, strips_trailing_slash=True, accepts_trusted=True
+    )
     for router in (versions, alarms.router, queries.router, quotas.router):
         app.include_router(router)
     return app

@@ -3,15 +3,17 @@
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from api.context import context_of
 from api.faults import Fault
 from metering.errors import CannotAggregate, MetricsNotFound, SeveralUnknown
 
 
-def render_fault(_: Request, fault: Fault) -> Response:
+def render_fault(request: Request, fault: Fault) -> Response:
     """Write {code, title, description}; the description is an object where Gnocchi names several things at once."""
     headers = dict(fault.headers)
     if fault.status == 401:
-        headers["WWW-Authenticate"] = "Keystone uri=/identity"
+        is_basic = context_of(request).settings.trusted_auth == "basic"
+        headers["WWW-Authenticate"] = 'Basic realm="gnocchi"' if is_basic else "Keystone uri=/identity"
     description: object = fault.message
     if isinstance(fault.error, SeveralUnknown | MetricsNotFound):
         description = {"cause": fault.error.cause, "detail": fault.error.detail}

@@ -1,12 +1,12 @@
 """Under which address a client reaches us, as the proxies that we trust tell it."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 
 from fastapi import Request
 
 from api.context import context_of
+from api.trust import is_trusted
 
 HOST = re.compile(r"[A-Za-z0-9._\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 PREFIX = re.compile(r"(/[A-Za-z0-9._~\-]{1,64}){0,8}/?")
@@ -19,15 +19,6 @@ def base_url(request: Request) -> str:
     if not is_trusted(peer, settings.trusted_proxies):
         return settings.base_url
     return told_base(request.headers, otherwise=settings.base_url)
-
-
-def is_trusted(peer: str, listed: str) -> bool:
-    """Tell whether a peer's address is in one of the networks that are listed, separated by commas."""
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return False
-    return any(address in ipaddress.ip_network(one.strip(), strict=False) for one in listed.split(",") if one.strip())
 
 
 def told_base(headers: Mapping[str, str], *, otherwise: str) -> str:

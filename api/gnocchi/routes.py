@@ -11,7 +11,9 @@ from api.gnocchi.faults import render_fault
 
 def create_dialect(context: ApiContext) -> FastAPI:
     """Return the dialect."""
-    app = create_dialect_app(context, title="Metric", render=render_fault, strips_trailing_slash=True)
+    app = create_dialect_app(
+        context, title="Metric", render=render_fault, strips_trailing_slash=True, accepts_trusted=True
+    )
     for module in (status, policies, measures, aggregates, aggregation, metrics, resources):
         app.include_router(module.router)
     allow_origins(app, context.settings.cors_origins)

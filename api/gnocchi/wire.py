@@ -17,6 +17,7 @@ from metering.model import Metric, Resource, ResourceType
 from metering.samples import OLDEST, UNIT_LENGTH_MAX
 from metering.service.measures import Measures
 from metering.service.metrics import MetricRequest
+from metering.visibility import creator_named
 
 TEXT_LENGTH_MAX = 255
 UNIT_SECONDS: Mapping[str, float] = {
@@ -230,12 +231,13 @@ def from_wire_uuid(value: object, *, field: str) -> UUID:
 
 def to_wire_metric(metric: Metric, policy: ArchivePolicy) -> dict[str, Any]:
     """Write a metric."""
-    user, project = metric.created_by_user_id, metric.created_by_project_id
+    creator = creator_named(metric.created_by_user_id, project_id=metric.created_by_project_id)
+    user, _, project = creator.partition(":")
     return {
         "id": str(metric.id),
         "name": metric.name,
         "unit": metric.unit,
-        "creator": f"{user}:{project}" if user or project else "",
+        "creator": creator,
         "created_by_user_id": user,
         "created_by_project_id": project,
         "resource_id": str(metric.resource_id) if metric.resource_id else None,

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from api.gnocchi.forwarding import is_trusted, told_base
+from api.gnocchi.forwarding import told_base
+from api.trust import is_trusted
 from foundation.settings import Settings
 from tests.contract.conftest import running_api, spare_port
 
