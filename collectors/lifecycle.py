@@ -10,6 +10,7 @@ from compute.hypervisor.contract import LifecycleNotice, NoticeKind
 LOOK_AGAIN = frozenset(
     {
         NoticeKind.STARTED,
+        NoticeKind.SHUTTING_DOWN,
         NoticeKind.STOPPED,
         NoticeKind.CRASHED,
         NoticeKind.REMOVED,

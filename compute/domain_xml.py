@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TypeAlias
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from lxml import etree
 
-from compute.hypervisor.contract import InstanceSpec, NetworkSpec, PortSpec, SpecRefused
+from compute.hypervisor.contract import InstanceSpec, NetworkSpec, PortSpec, ShutdownRequest, SpecRefused
 
 Element: TypeAlias = etree._Element  # pyright: ignore[reportPrivateUsage]  # lxml names its element class so
 
@@ -18,6 +19,9 @@ NAMESPACE = "https://nephoscope.example/libvirt/1"
 
 BOOT_NAMESPACE = "https://nephoscope.example/libvirt/boot/1"
 """Marks the live-only metadata element that holds the boot epoch; it goes when the guest goes."""
+
+SHUTDOWN_NAMESPACE = "https://nephoscope.example/libvirt/shutdown/1"
+"""Marks the live-only metadata element that tells that the guest was asked to shut itself down."""
 
 PREFIX = "nephoscope"
 MEMORY_STATS_PERIOD_S = 5
@@ -206,6 +210,24 @@ def build_boot_mark(boot_epoch: int) -> str:
 def read_boot_mark(xml: str) -> int:
     """Read the boot epoch back; 0 where there is none."""
     return int(etree.fromstring(xml.encode(), _parser()).get("epoch", "0"))
+
+
+def build_shutdown_mark(request: ShutdownRequest) -> str:
+    """Describe for the live metadata what a guest was asked."""
+    mark = etree.Element("shutdown", generation=str(request.generation))
+    mark.set("asked-at", request.asked_at.isoformat())
+    mark.set("repeated-at", request.repeated_at.isoformat())
+    return etree.tostring(mark, encoding="unicode")
+
+
+def read_shutdown_mark(xml: str) -> ShutdownRequest:
+    """Read back what a guest was asked."""
+    mark = etree.fromstring(xml.encode(), _parser())
+    return ShutdownRequest(
+        generation=int(mark.get("generation", "0")),
+        asked_at=datetime.fromisoformat(mark.get("asked-at", "")),
+        repeated_at=datetime.fromisoformat(mark.get("repeated-at", "")),
+    )
 
 
 def build_network_xml(spec: NetworkSpec, *, installation: str, mtu: int) -> str:

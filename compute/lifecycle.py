@@ -211,11 +211,13 @@ def transition_of_off(instance: Instance, evidence: Evidence, guest: ObservedIns
     if not was_running or instance.is_interrupted:
         return still
     if instance.desired == "stopped":
-        return ended(instance, evidence, power, kind=LifecycleKind.STOP, vm_state="stopped", is_ours=True)
-    if instance.desired == "deleted" or instance.reboot_from_epoch is not None:
+        return ended(instance, evidence, power, kind=LifecycleKind.STOP, vm_state="stopped", is_ours=not ended_itself)
+    if instance.desired == "deleted":
         return still
     if evidence.is_host_stopping or guest.reason is StopReason.HOST_DOWN:
         return interrupted(instance, evidence, power)
+    if instance.reboot_from_epoch is not None:
+        return still
     if guest.reason in (StopReason.CRASHED, StopReason.FAILED) or power == "crashed":
         fault = f"The guest ended unexpectedly: {guest.reason.value}."
         return ended(instance, evidence, power, kind=LifecycleKind.FAULT, vm_state="error", fault=fault)

@@ -256,6 +256,7 @@ class DesiredInstance:
     vm_state: VmState
     boot_epoch: int
     reboot_from_epoch: int | None
+    is_reboot_hard: bool
     is_interrupted: bool
     failures: int
     retry_at: datetime | None

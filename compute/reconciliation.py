@@ -3,14 +3,17 @@
 A decision rests on what the host has now, never on what was decided before: after a crash the agent looks and decides again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
-from compute.hypervisor.contract import InstanceSpec, NetworkSpec, ObservedInstance, PowerState
+from compute.hypervisor.contract import InstanceSpec, NetworkSpec, ObservedInstance, PowerState, ShutdownRequest
 from compute.model import DesiredInstance, HostObservation
+
+ASK_AGAIN_S = 10
+"""A guest that is asked while it boots hears nothing, so it is asked again as often as Nova does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,17 @@ class StartInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class AskToShutDown:
+    """Press the guest's power button; one that is still on when its grace is over is cut off."""
+
+    instance_id: UUID
+    generation: int
+    request: ShutdownRequest
+
+
+@dataclass(frozen=True, slots=True)
 class StopInstance:
-    """Read the guest a last time and power it off."""
+    """Read the guest a last time and cut its power."""
 
     instance_id: UUID
     generation: int
@@ -46,7 +58,7 @@ class StopInstance:
 
 @dataclass(frozen=True, slots=True)
 class RebootInstance:
-    """Read the guest a last time and give it a new boot."""
+    """Read the guest a last time, cut its power and give it a new boot."""
 
     spec: InstanceSpec
     generation: int
@@ -78,6 +90,7 @@ Step: TypeAlias = (
     EnsureNetwork
     | CreateInstance
     | StartInstance
+    | AskToShutDown
     | StopInstance
     | RebootInstance
     | DeleteInstance
@@ -92,8 +105,12 @@ def decide_steps(
     observation: HostObservation,
     *,
     now: datetime,
+    grace_s: float,
 ) -> tuple[Step, ...]:
-    """Return the steps in the order in which to take them: what frees room comes first, networks before their guests."""
+    """Return the steps in the order in which to take them: what frees room comes first, networks before their guests.
+
+    A guest has `grace_s` to shut itself down when it shall be off or reboot softly; 0 cuts its power at once.
+    """
     guests = {guest.instance_id: guest for guest in observation.instances}
     present = frozenset(guests) | observation.leftovers.instance_ids
     wanted = {instance.instance_id for instance in desired}
@@ -103,25 +120,81 @@ def decide_steps(
     for instance in desired:
         if instance.retry_at is not None and now < instance.retry_at:
             continue
-        steps = steps_of_instance(
-            instance, guests.get(instance.instance_id), is_present=instance.instance_id in present
-        )
-        for step in steps:
-            (frees if isinstance(step, StopInstance | DeleteInstance) else makes).append(step)
+        guest, is_present = guests.get(instance.instance_id), instance.instance_id in present
+        for step in steps_of_instance(instance, guest, is_present=is_present, now=now, grace_s=grace_s):
+            (frees if isinstance(step, AskToShutDown | StopInstance | DeleteInstance) else makes).append(step)
     ensures = [EnsureNetwork(network) for network in networks if network.network_id not in observation.network_ids]
     found_networks = observation.network_ids | observation.leftovers.network_ids
     removals = [RemoveNetwork(network_id) for network_id in sorted(found_networks - wanted_networks)]
     return (*frees, *ensures, *makes, *removals)
 
 
-def steps_of_instance(instance: DesiredInstance, guest: ObservedInstance | None, *, is_present: bool) -> list[Step]:
-    """Return what brings one guest to its desired state; nothing where the record must first say what happened."""
+def steps_of_instance(
+    instance: DesiredInstance, guest: ObservedInstance | None, *, is_present: bool, now: datetime, grace_s: float
+) -> list[Step]:
+    """Return what brings one guest to its desired state; nothing where the record must first say what happened.
+
+    A delete asks no guest: nothing of what it could still write is kept.
+    """
     if instance.desired == "deleted":
         return [DeleteInstance(instance.instance_id, instance.generation)] if is_present else []
-    is_on = guest is not None and guest.power_state in (PowerState.RUNNING, PowerState.PAUSED)
+    if guest is not None and is_to_end(instance, guest):
+        return [step] if (step := step_to_off(instance, guest, now=now, grace_s=grace_s)) is not None else []
+    return [] if instance.desired == "stopped" else steps_to_active(instance, guest)
+
+
+def is_to_end(instance: DesiredInstance, guest: ObservedInstance) -> bool:
+    """Tell whether this boot of the guest shall end: for a stop, or for a reboot that waits for another boot."""
     if instance.desired == "stopped":
-        return [StopInstance(instance.instance_id, instance.generation)] if is_on else []
-    return steps_to_active(instance, guest)
+        return guest.power_state in (PowerState.RUNNING, PowerState.PAUSED)
+    is_rebooting = instance.reboot_from_epoch is not None and guest.boot_epoch == instance.reboot_from_epoch
+    return instance.desired == "active" and guest.power_state is PowerState.RUNNING and is_rebooting
+
+
+def step_to_off(
+    instance: DesiredInstance, guest: ObservedInstance, *, now: datetime, grace_s: float
+) -> AskToShutDown | StopInstance | RebootInstance | None:
+    """Ask the guest, ask it again, and cut its power when its grace is over; None is to wait.
+
+    One that is held still hears nothing, and a hard reboot asks nothing.
+    """
+    is_soft = instance.desired == "stopped" or not instance.is_reboot_hard
+    asked = valid_request(instance, guest, now)
+    if guest.power_state is PowerState.RUNNING and is_soft and grace_s > 0:
+        if asked is None:
+            return AskToShutDown(
+                instance.instance_id, instance.generation, ShutdownRequest(instance.generation, now, now)
+            )
+        if now < asked.asked_at + timedelta(seconds=grace_s):
+            if now < asked.repeated_at + timedelta(seconds=ASK_AGAIN_S):
+                return None
+            again = ShutdownRequest(instance.generation, asked.asked_at, now)
+            return AskToShutDown(instance.instance_id, instance.generation, again)
+    if instance.desired == "stopped":
+        return StopInstance(instance.instance_id, instance.generation)
+    return RebootInstance(instance.spec, instance.generation)
+
+
+def valid_request(instance: DesiredInstance, guest: ObservedInstance, now: datetime) -> ShutdownRequest | None:
+    """Return what the guest was asked for this wish; a request of a time to come is of a clock that was set back."""
+    asked = guest.shutdown
+    return asked if asked is not None and asked.generation == instance.generation and asked.repeated_at <= now else None
+
+
+def shutdown_deadlines(
+    desired: Sequence[DesiredInstance], observation: HostObservation, *, now: datetime, grace_s: float
+) -> Mapping[UUID, datetime]:
+    """Return the guests that are waited for, each with the time at which its power is cut."""
+    guests = {guest.instance_id: guest for guest in observation.instances}
+    deadlines: dict[UUID, datetime] = {}
+    for instance in desired:
+        guest = guests.get(instance.instance_id)
+        if guest is None or not is_to_end(instance, guest):
+            continue
+        asked = valid_request(instance, guest, now)
+        if asked is not None:
+            deadlines[instance.instance_id] = asked.asked_at + timedelta(seconds=grace_s)
+    return deadlines
 
 
 def steps_to_active(instance: DesiredInstance, guest: ObservedInstance | None) -> list[Step]:
@@ -136,7 +209,6 @@ def steps_to_active(instance: DesiredInstance, guest: ObservedInstance | None) -
     if guest.power_state is PowerState.PAUSED:
         return [start]
     if guest.power_state is PowerState.RUNNING:
-        is_same_boot = is_rebooting and guest.boot_epoch == instance.reboot_from_epoch
-        return [RebootInstance(instance.spec, instance.generation)] if is_same_boot else []
+        return []
     may_start = instance.vm_state in ("building", "stopped") or instance.is_interrupted or is_rebooting
     return [start] if may_start else []

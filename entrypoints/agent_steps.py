@@ -6,6 +6,7 @@ from uuid import UUID
 
 from compute.hypervisor.contract import Hypervisor
 from compute.reconciliation import (
+    AskToShutDown,
     CreateInstance,
     DeleteInstance,
     EnsureNetwork,
@@ -18,8 +19,14 @@ from compute.reconciliation import (
 )
 
 
-def take_step(hypervisor: Hypervisor, step: Step, *, keep_last_reading: Callable[[UUID], None]) -> None:
-    """Take a step; `keep_last_reading` makes a guest's last reading durable, or raises and so keeps the guest from ending."""
+def take_step(
+    hypervisor: Hypervisor,
+    step: Step,
+    *,
+    keep_reading: Callable[[UUID], None],
+    keep_last_reading: Callable[[UUID], None],
+) -> None:
+    """Take a step; the readings of a guest that may or shall end are made durable, or raise and so keep it from ending."""
     match step:
         case EnsureNetwork(spec):
             hypervisor.ensure_network(spec)
@@ -27,6 +34,9 @@ def take_step(hypervisor: Hypervisor, step: Step, *, keep_last_reading: Callable
             hypervisor.create_instance(spec)
         case StartInstance(spec):
             hypervisor.start_instance(spec)
+        case AskToShutDown(instance_id, _, request):
+            keep_reading(instance_id)
+            hypervisor.request_shutdown(instance_id, request)
         case StopInstance(instance_id):
             keep_last_reading(instance_id)
             hypervisor.stop_instance(instance_id)
@@ -51,7 +61,12 @@ def subject_of(step: Step) -> UUID:
             return network_id
         case CreateInstance(spec) | StartInstance(spec) | RebootInstance(spec):
             return spec.instance_id
-        case StopInstance(instance_id) | DeleteInstance(instance_id) | RemoveOrphan(instance_id):
+        case (
+            AskToShutDown(instance_id)
+            | StopInstance(instance_id)
+            | DeleteInstance(instance_id)
+            | RemoveOrphan(instance_id)
+        ):
             return instance_id
         case _:
             assert_never(step)

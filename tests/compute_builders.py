@@ -15,7 +15,7 @@ from foundation.ids import new_hex_id
 from identity.model import Caller, ProjectId, UserId
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-FREE_CIDRS = tuple(IPv4Network(f"10.77.{number}.0/24") for number in range(32))
+FREE_CIDRS = tuple(IPv4Network(f"10.77.{number}.0/24") for number in range(128))
 MANIFEST: dict[str, Any] = {
     "name": "test-guest",
     "recipe": "0123456789abcdef",

@@ -310,9 +310,7 @@ class LibvirtHypervisor:
             boot_epoch = self._find_boot_epoch(domain)
             if boot_epoch is not None:
                 asked = self._shutdowns.find(domain)
-                return ObservedInstance(
-                    instance_id, power_state, boot_epoch, epoch_time(boot_epoch), shutdown=asked
-                )
+                return ObservedInstance(instance_id, power_state, boot_epoch, epoch_time(boot_epoch), shutdown=asked)
             power_state, reason = PowerState.SHUTOFF, int(domain.state()[1])
         known = STOP_REASONS.get(reason)
         return ObservedInstance(instance_id, power_state, reason=known or self._reason_unknown_to_libvirt(domain))

@@ -4,14 +4,12 @@ For pure tests and scale runs; never what a served product or a journey uses.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 from uuid import UUID
 
-from compute.domain_xml import ROOT_DEVICE, tap_name
+from compute.domain_xml import tap_name
 from compute.hypervisor.contract import (
-    DiskStats,
     HostCapacity,
     HypervisorUnavailable,
     InstanceSpec,
@@ -23,68 +21,16 @@ from compute.hypervisor.contract import (
     NetworkSpec,
     NoticeKind,
     ObservedInstance,
-    PortStats,
     PortTraffic,
     PowerState,
+    ShutdownRequest,
     StopReason,
 )
+from compute.hypervisor.simulated_guest import EPOCH, Load, SimulatedGuest
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-GIB = 1024**3
-NS_PER_S = 1_000_000_000
-DEFAULT_LOAD = 0.05
 VCPUS_PER_GUEST = 4
 MEMORY_MIB_PER_GUEST = 8_192
 DISK_GIB_PER_GUEST = 100
-PACKET_BYTES = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What a guest does each second: a share of all its vCPUs, and bytes through each disk and card; some of them go outside."""
-
-    cpu_fraction: float = DEFAULT_LOAD
-    disk_read_bytes: int = 4_096
-    disk_write_bytes: int = 8_192
-    incoming_bytes: int = 1_000
-    outgoing_bytes: int = 2_000
-    external_incoming_bytes: int = 600
-    external_outgoing_bytes: int = 1_500
-
-
-@dataclass(slots=True)
-class SimulatedGuest:
-    """One guest: its spec, its state, and what it has consumed since its boot began."""
-
-    spec: InstanceSpec
-    power_state: PowerState = PowerState.SHUTOFF
-    reason: StopReason = StopReason.NEVER_STARTED
-    boot_epoch: int = 0
-    counted_until: datetime = EPOCH
-    load: Load = field(default_factory=Load)
-    cpu_time_ns: int = 0
-    disk_read_bytes: int = 0
-    disk_write_bytes: int = 0
-    incoming_bytes: int = 0
-    outgoing_bytes: int = 0
-    external_incoming_bytes: int = 0
-    external_outgoing_bytes: int = 0
-    counter_epoch: int = 0
-    console: str = ""
-
-    def count_until(self, now: datetime) -> None:
-        """Let the guest consume up to an instant."""
-        elapsed_s = max(0.0, (now - self.counted_until).total_seconds())
-        self.counted_until = max(now, self.counted_until)
-        if self.power_state is not PowerState.RUNNING:
-            return
-        self.cpu_time_ns += round(elapsed_s * self.load.cpu_fraction * self.spec.vcpus * NS_PER_S)
-        self.disk_read_bytes += round(elapsed_s * self.load.disk_read_bytes)
-        self.disk_write_bytes += round(elapsed_s * self.load.disk_write_bytes)
-        self.incoming_bytes += round(elapsed_s * self.load.incoming_bytes)
-        self.outgoing_bytes += round(elapsed_s * self.load.outgoing_bytes)
-        self.external_incoming_bytes += round(elapsed_s * self.load.external_incoming_bytes)
-        self.external_outgoing_bytes += round(elapsed_s * self.load.external_outgoing_bytes)
 
 
 class SimulatedHypervisor:
@@ -104,6 +50,7 @@ class SimulatedHypervisor:
         self.network_specs: dict[UUID, NetworkSpec] = {}
         self.failures: dict[str, list[Exception]] = {}
         self.default_load = Load()
+        self.default_shutdown_s: float | None = 0.0
         self.subnets: tuple[IPv4Network, ...] = ()
         self._guests_max = guests_max
         self._hostname = hostname
@@ -111,10 +58,17 @@ class SimulatedHypervisor:
         self._clock = clock
         self._is_away = False
         self._last_epoch = 0
+        self._off_at: dict[UUID, datetime] = {}
         self._callback: Callable[[LifecycleNotice], None] | None = None
 
     def advance(self, now: datetime) -> None:
-        """Move the host's time on; a time that is past already changes nothing."""
+        """Move the host's time on; a time that is past already changes nothing. Guests that shut down end on the way."""
+        for instance_id, off_at in sorted(self._off_at.items(), key=lambda item: item[1]):
+            if off_at <= now:
+                self.now = max(self.now, off_at)
+                del self._off_at[instance_id]
+                if instance_id in self.guests and self.guests[instance_id].power_state is PowerState.RUNNING:
+                    self.shut_down_inside(instance_id)
         self.now = max(self.now, now)
 
     def fail_next(self, operation: str, error: Exception) -> None:
@@ -140,6 +94,10 @@ class SimulatedHypervisor:
         """Let a guest shut itself down."""
         self._end(self.guests[instance_id], StopReason.GUEST_SHUTDOWN)
         self._notify(LifecycleNotice(NoticeKind.STOPPED, instance_id, StopReason.GUEST_SHUTDOWN))
+
+    def set_shutdown(self, instance_id: UUID, seconds: float | None) -> None:
+        """Say how long a guest takes to shut itself down when it is asked; None: it ignores that."""
+        self.guests[instance_id].shutdown_s = seconds
 
     def lose_power(self) -> None:
         """End every guest as a crash of the host does."""
@@ -184,6 +142,7 @@ class SimulatedHypervisor:
                 guest.boot_epoch,
                 EPOCH + timedelta(microseconds=guest.boot_epoch) if guest.boot_epoch else None,
                 guest.reason,
+                guest.shutdown,
             )
             for instance_id, guest in self.guests.items()
         ]
@@ -197,7 +156,7 @@ class SimulatedHypervisor:
         """Read all counters of the running guests."""
         self._enter("read_stats")
         return [
-            self._read(guest)
+            guest.read(self.now)
             for instance_id, guest in self.guests.items()
             if guest.boot_epoch and (only is None or instance_id in only)
         ]
@@ -230,7 +189,7 @@ class SimulatedHypervisor:
             return None
         guest.count_until(self.now)
         guest.power_state = PowerState.PAUSED
-        return self._read(guest)
+        return guest.read(self.now)
 
     def create_instance(self, spec: InstanceSpec) -> None:
         """Make the guest, off."""
@@ -239,7 +198,9 @@ class SimulatedHypervisor:
             raise LaunchFailure("the host is full")
         if spec.instance_id not in self.guests:
             epoch = self._new_epoch()
-            self.guests[spec.instance_id] = SimulatedGuest(spec, load=self.default_load, counter_epoch=epoch)
+            self.guests[spec.instance_id] = SimulatedGuest(
+                spec, load=self.default_load, shutdown_s=self.default_shutdown_s, counter_epoch=epoch
+            )
 
     def start_instance(self, spec: InstanceSpec) -> None:
         """Start the guest, or let it go on when it was paused."""
@@ -259,8 +220,19 @@ class SimulatedHypervisor:
         self._boot(guest, spec)
         self._notify(LifecycleNotice(NoticeKind.STARTED, spec.instance_id))
 
+    def request_shutdown(self, instance_id: UUID, request: ShutdownRequest) -> None:
+        """Press the power button of a guest that runs."""
+        self._enter("request_shutdown")
+        guest = self.guests.get(instance_id)
+        if guest is None or not guest.boot_epoch:
+            return
+        guest.shutdown = request
+        if guest.shutdown_s is not None:
+            self._off_at.setdefault(instance_id, self.now + timedelta(seconds=guest.shutdown_s))
+            self.advance(self.now)
+
     def stop_instance(self, instance_id: UUID) -> None:
-        """Power the guest off; its disk stays."""
+        """Cut the guest's power; its disk stays."""
         self._enter("stop_instance")
         guest = self.guests.get(instance_id)
         if guest is not None and guest.boot_epoch:
@@ -268,7 +240,7 @@ class SimulatedHypervisor:
             self._notify(LifecycleNotice(NoticeKind.STOPPED, instance_id, StopReason.STOPPED))
 
     def reboot_instance(self, spec: InstanceSpec) -> None:
-        """Power the guest off and on again."""
+        """Cut the guest's power and start it again."""
         self.stop_instance(spec.instance_id)
         self.start_instance(spec)
 
@@ -341,6 +313,7 @@ class SimulatedHypervisor:
 
     def _boot(self, guest: SimulatedGuest, spec: InstanceSpec) -> None:
         fresh = SimulatedGuest(spec, PowerState.RUNNING, StopReason.NONE, self._new_epoch(), self.now, guest.load)
+        fresh.shutdown_s = guest.shutdown_s
         fresh.external_incoming_bytes, fresh.external_outgoing_bytes, fresh.counter_epoch = (
             guest.external_incoming_bytes,
             guest.external_outgoing_bytes,
@@ -353,47 +326,5 @@ class SimulatedHypervisor:
     def _end(self, guest: SimulatedGuest, reason: StopReason) -> None:
         guest.count_until(self.now)
         guest.power_state, guest.reason, guest.boot_epoch = PowerState.SHUTOFF, reason, 0
-
-    def _read(self, guest: SimulatedGuest) -> InstanceStats:
-        guest.count_until(self.now)
-        memory_kib = guest.spec.memory_mib * 1024
-        disk = DiskStats(
-            device=ROOT_DEVICE,
-            read_bytes=guest.disk_read_bytes,
-            read_requests=guest.disk_read_bytes // 4_096,
-            read_latency_ns=guest.disk_read_bytes * 10,
-            write_bytes=guest.disk_write_bytes,
-            write_requests=guest.disk_write_bytes // 4_096,
-            write_latency_ns=guest.disk_write_bytes * 10,
-            capacity_bytes=guest.spec.disk.size_gib * GIB,
-            allocation_bytes=guest.disk_write_bytes,
-            usage_bytes=guest.disk_write_bytes,
-        )
-        card = PortStats(
-            device="",
-            incoming_bytes=guest.incoming_bytes,
-            incoming_packets=guest.incoming_bytes // PACKET_BYTES,
-            incoming_drops=0,
-            incoming_errors=0,
-            outgoing_bytes=guest.outgoing_bytes,
-            outgoing_packets=guest.outgoing_bytes // PACKET_BYTES,
-            outgoing_drops=0,
-            outgoing_errors=0,
-        )
-        return InstanceStats(
-            instance_id=guest.spec.instance_id,
-            power_state=guest.power_state,
-            boot_epoch=guest.boot_epoch,
-            cpu_time_ns=guest.cpu_time_ns,
-            vcpus=guest.spec.vcpus,
-            memory_available_kib=memory_kib,
-            memory_usable_kib=memory_kib // 2,
-            memory_unused_kib=memory_kib // 3,
-            memory_resident_kib=memory_kib,
-            swap_in_kib=0,
-            swap_out_kib=0,
-            disks=(disk,),
-            ports=tuple(
-                replace(card, device=tap_name(port.port_id), mac_address=port.mac_address) for port in guest.spec.ports
-            ),
-        )
+        guest.shutdown = None
+        self._off_at.pop(guest.spec.instance_id, None)

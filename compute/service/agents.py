@@ -92,6 +92,7 @@ def desired_of_row(row: DesiredRow, row_ports: Sequence[Port], *, image_root: Pa
         vm_state=row.vm_state,
         boot_epoch=row.boot_epoch,
         reboot_from_epoch=row.reboot_from_epoch,
+        is_reboot_hard=row.is_reboot_hard,
         is_interrupted=row.is_interrupted,
         failures=row.failures,
         retry_at=row.retry_at,

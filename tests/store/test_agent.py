@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
@@ -15,12 +15,14 @@ from psycopg import sql
 from collectors.spool import Spool
 from collectors.stop_note import StopNote
 from compute import service as compute
-from compute.errors import StaleAgent
-from compute.hypervisor.contract import LaunchFailure, PowerState
+from compute.errors import InstanceStateConflict, StaleAgent
+from compute.hypervisor.contract import LaunchFailure, PowerState, StopReason
 from compute.hypervisor.simulated import Load, SimulatedHypervisor
-from compute.lifecycle import FAILURES_MAX
+from compute.lifecycle import FAILURES_MAX, derive_task
 from compute.model import Instance
-from entrypoints.agent import DATABASE_REST_S, AgentSettings, HostAgent
+from entrypoints.agent_stop import GRACE_S_MAX as HOST_STOP_GRACE_S_MAX
+from entrypoints.agent_troubles import DATABASE_REST_S
+from entrypoints.host_agent import AgentSettings, HostAgent
 from foundation.database import Pool, open_pool, transaction
 from foundation.errors import Unavailable
 from foundation.ids import new_hex_id
@@ -33,6 +35,10 @@ SAMPLES: LiteralString = """
     SELECT m.observed_at, m.boot_epoch, m.value
     FROM measure m JOIN metric k ON k.key = m.metric_key
     WHERE k.resource_id = %s AND k.name = %s ORDER BY m.observed_at, m.boot_epoch
+"""
+ENDS: LiteralString = """
+    SELECT (payload->>'observed_at')::timestamptz FROM outbox_event
+    WHERE topic = 'instance.lifecycle' AND key = %s ORDER BY id DESC LIMIT 1
 """
 EVENTS: LiteralString = """
     SELECT payload->>'kind' FROM outbox_event WHERE topic = 'instance.lifecycle' AND key = %s ORDER BY id
@@ -54,6 +60,7 @@ class Rig:
     cloud: Cloud
     host: SimulatedHypervisor
     agent: HostAgent = field(init=False)
+    wakes: list[datetime] = field(default_factory=list[datetime])
 
     def __post_init__(self) -> None:
         self.agent = self.new_agent()
@@ -61,7 +68,19 @@ class Rig:
     def new_agent(self) -> HostAgent:
         """Another process for the same host and the same disk."""
         settings = AgentSettings("simulated:1000", Path("/images"), POLL_INTERVAL_S, StopNote(self.folder / "stop"))
-        return HostAgent(pool=self.pool, hypervisor=self.host, spool=Spool(self.folder / "spool"), settings=settings)
+        return HostAgent(
+            pool=self.pool,
+            hypervisor=self.host,
+            spool=Spool(self.folder / "spool"),
+            settings=settings,
+            clock=lambda: self.host.now,
+            on_wake=lambda: self.wakes.append(self.host.now),
+            pause=self.pass_time,
+        )
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass on the host alone."""
+        self.host.advance(self.host.now + timedelta(seconds=seconds))
 
     def step(self, seconds: float = 0, *, is_woken: bool = True) -> None:
         """Let time pass and the agent step."""
@@ -97,11 +116,39 @@ class Rig:
         with transaction(self.pool) as tx:
             compute.stop_instance(tx, caller=self.cloud.caller, instance_id=instance_id, now=self.host.now)
 
+    def reboot(self, instance_id: UUID, *, is_hard: bool) -> None:
+        """Order a reboot, as the API does."""
+        with transaction(self.pool) as tx:
+            compute.reboot_instance(
+                tx, caller=self.cloud.caller, instance_id=instance_id, now=self.host.now, is_hard=is_hard
+            )
+
+    def run(self, seconds: float) -> None:
+        """Let the agent run as its loop does: it steps when it wanted to and when it was woken."""
+        self.agent.wake()
+        due_at = self.host.now
+        for _ in range(round(seconds * 4)):
+            if self.wakes or self.host.now >= due_at:
+                self.wakes.clear()
+                due_at = self.agent.step(self.host.now)
+            self.pass_time(0.25)
+
+    def task(self, instance_id: UUID) -> str | None:
+        """What Nova shows as being done to the instance."""
+        return derive_task(self.read(instance_id))
+
     def samples(self, instance_id: UUID, meter: str) -> list[tuple[float, int, float]]:
         """Seconds since the start of the test, boot epoch and value of each stored sample."""
         with transaction(self.pool) as tx:
             rows = tx.execute(SAMPLES, (instance_id, meter)).fetchall()
         return [((row[0] - NOW).total_seconds(), row[1], row[2]) for row in rows]
+
+    def last_event_s(self, instance_id: UUID) -> float:
+        """Seconds since the start of the test of the instance's last lifecycle event."""
+        with transaction(self.pool) as tx:
+            row = tx.execute(ENDS, (str(instance_id),)).fetchone()
+        assert row is not None
+        return (row[0] - NOW).total_seconds()
 
     def events(self, instance_id: UUID) -> list[str]:
         """The kinds of the instance's lifecycle events."""
@@ -226,6 +273,124 @@ def test_a_stop_and_a_delete_keep_a_last_reading(rig: Rig) -> None:
     rig.step(1)
     assert instance.id not in rig.host.guests
     assert rig.events(instance.id) == ["create", "stop", "delete"]
+
+
+def test_a_stop_waits_for_the_guest_and_ends_when_the_guest_did(rig: Rig) -> None:
+    instance = rig.active()
+    rig.host.set_shutdown(instance.id, 7.6)
+    rig.stop_instance(instance.id)
+    rig.run(5)
+    assert (rig.read(instance.id).vm_state, rig.task(instance.id)) == ("active", "powering-off")
+    with transaction(rig.pool) as tx, pytest.raises(InstanceStateConflict, match="vm_state active"):
+        compute.start_instance(tx, caller=rig.cloud.caller, instance_id=instance.id, now=rig.host.now)
+    rig.run(5)
+    assert (rig.read(instance.id).vm_state, rig.task(instance.id)) == ("stopped", None)
+    assert rig.events(instance.id) == ["create", "stop"]
+    assert 8.6 <= rig.last_event_s(instance.id) <= 8.75
+    last_at = rig.samples(instance.id, "cpu")[-1][0]
+    assert 0 <= rig.last_event_s(instance.id) - last_at <= 1.25, "the last reading is at most a short poll old"
+
+
+def test_a_stop_of_a_guest_that_ignores_it_cuts_the_power_after_the_grace_with_an_exact_reading(rig: Rig) -> None:
+    instance, other = rig.active(), rig.active()
+    rig.host.set_shutdown(instance.id, None)
+    rig.stop_instance(instance.id)
+    asked_s = (rig.host.now - NOW).total_seconds()
+    rig.run(59)
+    assert rig.task(instance.id) == "powering-off"
+    third = rig.launch()[0]
+    rig.run(0.5)
+    assert rig.read(third.id).vm_state == "active", "the wait holds up nobody"
+    rig.run(1)
+    assert rig.read(instance.id).vm_state == "stopped"
+    assert rig.host.guests[instance.id].reason is StopReason.STOPPED
+    assert rig.last_event_s(instance.id) == rig.samples(instance.id, "cpu")[-1][0] == asked_s + 60
+    assert rig.read(other.id).vm_state == "active"
+
+
+def test_a_soft_reboot_asks_and_a_hard_one_does_not(rig: Rig) -> None:
+    instance = rig.active()
+    rig.host.set_shutdown(instance.id, 3)
+    rig.reboot(instance.id, is_hard=False)
+    rig.run(2)
+    assert (rig.read(instance.id).boot_epoch, rig.task(instance.id)) == (instance.boot_epoch, "rebooting")
+    rig.run(3)
+    soft = rig.read(instance.id)
+    assert (soft.boot_epoch > instance.boot_epoch, soft.vm_state, rig.task(instance.id)) == (True, "active", None)
+    rig.reboot(instance.id, is_hard=True)
+    rig.step(0.25)
+    assert rig.read(instance.id).boot_epoch > soft.boot_epoch
+    assert rig.events(instance.id) == ["create"]
+
+
+def test_a_hard_reboot_and_a_delete_end_the_wait_of_a_soft_reboot(rig: Rig) -> None:
+    instance, second = rig.active(), rig.active()
+    for one in (instance, second):
+        rig.host.set_shutdown(one.id, None)
+        rig.reboot(one.id, is_hard=False)
+    rig.run(2)
+    rig.reboot(instance.id, is_hard=True)
+    rig.delete(second.id)
+    rig.step(0.25)
+    assert rig.read(instance.id).boot_epoch > instance.boot_epoch
+    assert second.id not in rig.host.guests
+
+
+@pytest.mark.parametrize("shutdown_s", [4.0, None])
+def test_an_agent_killed_between_asking_and_off_is_made_good_by_the_next(rig: Rig, shutdown_s: float | None) -> None:
+    instance = rig.active()
+    rig.host.set_shutdown(instance.id, shutdown_s)
+    rig.stop_instance(instance.id)
+    asked_s = (rig.host.now - NOW).total_seconds()
+    rig.run(2)
+    rig.pass_time(30)
+    rig.agent = rig.new_agent()
+    rig.run(27)
+    assert rig.read(instance.id).vm_state == ("active" if shutdown_s is None else "stopped")
+    rig.run(2)
+    assert rig.read(instance.id).vm_state == "stopped"
+    assert rig.events(instance.id) == ["create", "stop"]
+    seen_on_s = asked_s
+    assert rig.last_event_s(instance.id) == (asked_s + 60 if shutdown_s is None else seen_on_s)
+    assert set(rig.host.guests) == {instance.id}
+
+
+@pytest.mark.parametrize("operation", ["request_shutdown", "stop_instance", "start_instance"])
+def test_an_agent_killed_at_any_step_of_a_soft_reboot_is_made_good_by_the_next(rig: Rig, operation: str) -> None:
+    instance = rig.active()
+    rig.reboot(instance.id, is_hard=False)
+    rig.host.fail_next(operation, Killed())  # type: ignore[arg-type]
+    kill_if_reached(rig)
+    rig.step(1)
+    rebooted = rig.read(instance.id)
+    assert (rebooted.vm_state, rig.task(instance.id)) == ("active", None)
+    assert rebooted.boot_epoch > instance.boot_epoch
+
+
+def test_a_stop_of_the_service_asks_all_guests_together_and_cuts_those_that_are_still_on(rig: Rig) -> None:
+    obeying, ignoring = rig.active(), rig.active()
+    rig.host.set_shutdown(obeying.id, 4)
+    rig.host.set_shutdown(ignoring.id, None)
+    began_at = rig.host.now
+    rig.agent.stop(rig.host.now)
+    assert rig.host.now - began_at <= timedelta(seconds=HOST_STOP_GRACE_S_MAX)
+    assert rig.host.guests[obeying.id].reason is StopReason.GUEST_SHUTDOWN
+    assert rig.host.guests[ignoring.id].reason is StopReason.STOPPED
+    for instance in (obeying, ignoring):
+        assert rig.events(instance.id) == ["create", "host_down"]
+
+
+def test_a_stop_of_the_service_in_the_middle_of_a_soft_reboot_bills_no_time_in_which_it_was_off(rig: Rig) -> None:
+    instance = rig.active()
+    rig.host.set_shutdown(instance.id, None)
+    rig.reboot(instance.id, is_hard=False)
+    rig.run(2)
+    rig.agent.stop(rig.host.now)
+    assert rig.events(instance.id) == ["create", "host_down"]
+    rig.agent = rig.new_agent()
+    rig.step(100)
+    assert rig.events(instance.id) == ["create", "host_down", "start"]
+    assert rig.task(instance.id) is None
 
 
 def test_a_guest_that_is_killed_from_outside_ends_in_error_with_a_reason(rig: Rig) -> None:

@@ -1,0 +1,58 @@
+"""The power button of a guest: pressed through ACPI, and noted in the guest's live metadata, which libvirt drops when the guest ends."""
+
+from contextlib import suppress
+from uuid import UUID
+
+import libvirt
+
+from compute.domain_xml import PREFIX, SHUTDOWN_NAMESPACE, build_shutdown_mark, read_shutdown_mark
+from compute.hypervisor.contract import ShutdownRequest
+from compute.hypervisor.libvirt_connection import Domain
+
+
+class ShutdownRequests:
+    """What running guests were asked, kept by libvirt and remembered here; a guest's boot is known by libvirt's run number."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[UUID, int], ShutdownRequest | None] = {}
+
+    def forget(self) -> None:
+        """Read all anew: run numbers are unique only while one libvirtd runs."""
+        self._known.clear()
+
+    def find(self, domain: Domain) -> ShutdownRequest | None:
+        """Return what a guest was asked in this boot, or None."""
+        run = run_of(domain)
+        if run not in self._known:
+            self._known[run] = read_request(domain)
+        return self._known[run]
+
+    def press(self, domain: Domain, request: ShutdownRequest) -> None:
+        """Press first and note then: who is killed in between presses again, and no guest waits for a press that never came."""
+        run, xml = run_of(domain), build_shutdown_mark(request)
+        with suppress(libvirt.libvirtError):
+            domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+        kind, live = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
+        try:
+            domain.setMetadata(kind, xml, f"{PREFIX}shutdown", SHUTDOWN_NAMESPACE, live)
+        except libvirt.libvirtError:
+            if domain.isActive():
+                raise
+            return
+        self._known[run] = request
+
+
+def run_of(domain: Domain) -> tuple[UUID, int]:
+    """Return what tells one run of a guest from its next."""
+    return UUID(domain.UUIDString()), int(domain.ID())
+
+
+def read_request(domain: Domain) -> ShutdownRequest | None:
+    """Read what libvirt keeps; a guest that ended just now was asked nothing."""
+    live = libvirt.VIR_DOMAIN_AFFECT_LIVE
+    try:
+        return read_shutdown_mark(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, SHUTDOWN_NAMESPACE, live))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA and domain.isActive():
+            raise
+        return None
