@@ -1,0 +1,140 @@
+"""Messages that could not be taken, each with the reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, LiteralString
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from foundation.database import Transaction
+
+DeadLetterState = Literal["waiting", "replayed", "discarded"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be taken; `body_bytes` is how long it was, which is more than what is kept of a very long one."""
+
+    id: UUID
+    body: bytes
+    body_bytes: int
+    exchange: str
+    routing_key: str
+    message_id: str | None
+    event_type: str | None
+    reason: str
+    state: DeadLetterState
+    times_seen: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+    settled_at: datetime | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether all of it was kept, so that it can be replayed."""
+        return len(self.body) == self.body_bytes
+
+
+BURY: LiteralString = """
+    INSERT INTO dead_letter AS d (id, digest, body, body_bytes, exchange, routing_key, message_id, event_type, reason,
+        first_seen_at, last_seen_at)
+    VALUES (%(id)s, sha256(%(whole)s), %(kept)s, %(body_bytes)s, %(exchange)s, %(routing_key)s, %(message_id)s,
+        %(event_type)s, %(reason)s, %(now)s, %(now)s)
+    ON CONFLICT (digest) WHERE state = 'waiting' DO UPDATE SET
+        times_seen = d.times_seen + 1, last_seen_at = greatest(d.last_seen_at, EXCLUDED.last_seen_at), reason = EXCLUDED.reason
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Burial:
+    """What is kept of a message, and why it could not be taken."""
+
+    id: UUID
+    body: bytes
+    kept_bytes: int
+    exchange: str
+    routing_key: str
+    message_id: str | None
+    event_type: str | None
+    reason: str
+
+
+def bury(tx: Transaction, burial: Burial, *, now: datetime) -> None:
+    """Keep a message; the same bytes again are the same letter, seen once more."""
+    tx.execute(
+        BURY,
+        {
+            "id": burial.id,
+            "whole": burial.body,
+            "kept": burial.body[: burial.kept_bytes],
+            "body_bytes": len(burial.body),
+            "exchange": burial.exchange,
+            "routing_key": burial.routing_key,
+            "message_id": burial.message_id,
+            "event_type": burial.event_type,
+            "reason": burial.reason,
+            "now": now,
+        },
+    )
+
+
+COLUMNS: LiteralString = """
+    id, body, body_bytes, exchange, routing_key, message_id, event_type, reason, state, times_seen, first_seen_at,
+    last_seen_at, settled_at
+"""
+LIST_LETTERS: LiteralString = (
+    "SELECT "
+    + COLUMNS
+    + """ FROM dead_letter
+    WHERE (%(state)s::text IS NULL OR state = %(state)s) AND (%(after)s::uuid IS NULL OR id < %(after)s)
+    ORDER BY id DESC LIMIT %(limit)s
+"""
+)
+
+
+def list_letters(
+    tx: Transaction, *, state: DeadLetterState | None, after: UUID | None, limit: int
+) -> Sequence[DeadLetter]:
+    """Return letters, the newest first."""
+    with tx.cursor(row_factory=class_row(DeadLetter)) as cursor:
+        return cursor.execute(LIST_LETTERS, {"state": state, "after": after, "limit": limit}).fetchall()
+
+
+FIND_LETTER: LiteralString = "SELECT " + COLUMNS + " FROM dead_letter WHERE id = %s"
+LOCK_LETTER: LiteralString = "SELECT FROM dead_letter WHERE id = %s FOR UPDATE"
+
+
+def find_letter(tx: Transaction, letter_id: UUID, *, for_update: bool = False) -> DeadLetter | None:
+    """Return a letter, locked where it is to be settled."""
+    if for_update:
+        tx.execute(LOCK_LETTER, (letter_id,))
+    with tx.cursor(row_factory=class_row(DeadLetter)) as cursor:
+        return cursor.execute(FIND_LETTER, (letter_id,)).fetchone()
+
+
+SETTLE: LiteralString = "UPDATE dead_letter SET state = %(state)s, settled_at = %(now)s WHERE id = %(id)s"
+
+
+def settle(tx: Transaction, letter_id: UUID, *, state: DeadLetterState, now: datetime) -> None:
+    """Record that a letter was replayed or discarded."""
+    tx.execute(SETTLE, {"id": letter_id, "state": state, "now": now})
+
+
+RENAME_REASON: LiteralString = "UPDATE dead_letter SET reason = %(reason)s WHERE id = %(id)s"
+
+
+def keep_reason(tx: Transaction, letter_id: UUID, reason: str) -> None:
+    """Record why a letter still cannot be taken."""
+    tx.execute(RENAME_REASON, {"id": letter_id, "reason": reason})
+
+
+COUNT_WAITING: LiteralString = "SELECT count(*) FROM dead_letter WHERE state = 'waiting'"
+
+
+def count_waiting(tx: Transaction) -> int:
+    """Count the letters that wait."""
+    row = tx.execute(COUNT_WAITING).fetchone()
+    assert row is not None
+    return int(row[0])
