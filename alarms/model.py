@@ -37,6 +37,17 @@ class AlarmQuotaExceeded(QuotaExceeded):
     """The project has as many alarms as it may have."""
 
 
+class AlarmTooSlow(Invalid):
+    """What the alarm watches takes longer to read than an evaluation may."""
+
+    def __init__(self, most_s: float) -> None:
+        super().__init__(
+            f"the alarm's window takes longer than {most_s:g} s to read: let it watch fewer resources, a coarser granularity or "
+            "fewer evaluation periods; or try again when the service is less busy",
+            field="rule",
+        )
+
+
 class ActionNotAllowed(Forbidden):
     """The action is the operator's alone."""
 

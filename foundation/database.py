@@ -96,6 +96,11 @@ def outage_of(error: psycopg.Error, *, advice: str) -> Unavailable | None:
             "the database's disk is full; nothing was changed, and nothing can be until its operator has made room",
             retry_after_s=DISK_FULL_RETRY_S,
         )
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return Unavailable(
+            "the database took too long for this and was stopped, nothing was changed: ask for less at once "
+            "(a shorter time, fewer things), or try again when it is less busy"
+        )
     if isinstance(error, psycopg.OperationalError) and is_outage(error):
         return Unavailable(f"the database ended the connection; {advice}")
     return None

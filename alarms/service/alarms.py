@@ -19,10 +19,12 @@ from alarms.model import (
     AlarmQuotaExceeded,
     AlarmSpec,
     AlarmState,
+    AlarmTooSlow,
     HistoryEvent,
     HistoryEventId,
     HistoryType,
 )
+from alarms.service.deadlines import OutOfTime, attempt, within
 from alarms.service.transitions import Transition, publish_transition
 from alarms.service.windows import to_window_query
 from alarms.store import alarms as store
@@ -37,6 +39,8 @@ from metering.service import read_windows
 
 NOT_EVALUATED_YET = "Not evaluated yet"
 SET_BY_HAND = "Manually set via API"
+FIRST_READING_S = 5.0
+"""How long a new alarm's window may take to read; it is read again at each evaluation, with those of all others."""
 LIMIT_MAX = 1_001
 """The largest page, and one more that tells whether another follows."""
 
@@ -78,7 +82,7 @@ def create_alarm(
         next_evaluation_at=now,
         last_value=None,
     )
-    read_windows(tx, [to_window_query(alarm, now)])
+    require_readable(tx, alarm, now)
     store.insert_alarm(tx, alarm)
     _write_history(tx, alarm, caller, type=HistoryType.CREATION, detail=spec_document(spec), now=now)
     return alarm
@@ -92,6 +96,16 @@ def _check(spec: AlarmSpec, caller: Caller, *, already: frozenset[str]) -> None:
     check_expression(spec.rule)
     for constraint in spec.time_constraints:
         check_constraint(constraint)
+
+
+def require_readable(tx: Transaction, alarm: Alarm, now: datetime) -> None:
+    """Read an alarm's window once: raises Invalid where it cannot be evaluated, and AlarmTooSlow where that takes too long."""
+    try:
+        with within(tx, whole_s=FIRST_READING_S, statement_s=FIRST_READING_S) as deadline, attempt(tx):
+            deadline.begin(tx)
+            read_windows(tx, [to_window_query(alarm, now)])
+    except OutOfTime:
+        raise AlarmTooSlow(FIRST_READING_S) from None
 
 
 def get_alarm(tx: Transaction, alarm_id: UUID, *, caller: Caller, for_update: bool = False) -> Alarm:
@@ -134,7 +148,7 @@ def update_alarm(tx: Transaction, alarm_id: UUID, *, spec: AlarmSpec, caller: Ca
     _check(spec, caller, already=alarm.spec.actions.all())
     changed = changed_settings(alarm.spec, spec)
     if changed:
-        read_windows(tx, [to_window_query(replace(alarm, spec=spec), now)])
+        require_readable(tx, replace(alarm, spec=spec), now)
         store.update_spec(tx, alarm.id, spec=spec, now=now)
         _write_history(tx, alarm, caller, type=HistoryType.RULE_CHANGE, detail=changed, now=now)
     return get_alarm(tx, alarm_id, caller=caller)

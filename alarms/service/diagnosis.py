@@ -1,6 +1,7 @@
 """Finds out what an alarm without points is missing, so that its owner is told and need not guess."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -9,6 +10,7 @@ import psycopg
 
 from alarms.evaluation import Missing, Point
 from alarms.model import Alarm, AlarmState, MetricsTarget, ResourcesTarget, ResourceTarget
+from alarms.service.deadlines import Deadline, OutOfTime, attempt
 from alarms.service.windows import read_points, to_window_query
 from foundation.database import Transaction
 from foundation.errors import Invalid, NotFound
@@ -23,17 +25,27 @@ RESOURCES_LOOKED_AT_MAX = 20
 WIDE_WINDOW_PERIODS = 20
 
 
-def find_missing(tx: Transaction, alarms: Sequence[Alarm], now: datetime) -> Mapping[UUID, Missing]:
+def find_missing(
+    tx: Transaction, alarms: Sequence[Alarm], *, now: datetime, deadline: Deadline
+) -> Mapping[UUID, Missing]:
     """Say of each alarm which part of what its rule names is not there.
 
-    At most DIAGNOSED_MAX are looked into at a time, those that were not before first; the others keep what was found last.
+    At most DIAGNOSED_MAX are looked into at a time, those that were not before first, and only until the deadline: to be told why is
+    good, to be judged in time is better. The others keep what was found last.
     """
-    known = {alarm.id: Missing(found) for alarm in alarms if (found := _known(alarm)) is not None}
+    known = {alarm.id: Missing(earlier) for alarm in alarms if (earlier := _known(alarm)) is not None}
     minute = int(now.timestamp()) // 60
     ordered = sorted(alarms, key=lambda alarm: (alarm.id in known, (alarm.id.int + minute * 7) % 1_009))
-    found = {alarm.id: _diagnose(tx, alarm) for alarm in ordered[:DIAGNOSED_MAX]}
-    quiet = [alarm for alarm in ordered[:DIAGNOSED_MAX] if found[alarm.id] is Missing.RECENT_POINTS]
-    return {**known, **found, **dict.fromkeys(_find_sparse(tx, quiet, now), Missing.GRANULARITY)}
+    found: dict[UUID, Missing] = {}
+    sparse: Sequence[UUID] = ()
+    with suppress(OutOfTime):
+        for alarm in ordered[:DIAGNOSED_MAX]:
+            with attempt(tx):
+                deadline.begin(tx)
+                found[alarm.id] = _diagnose(tx, alarm)
+        quiet = [alarm for alarm in ordered[:DIAGNOSED_MAX] if found[alarm.id] is Missing.RECENT_POINTS]
+        sparse = _find_sparse(tx, quiet, now=now, deadline=deadline)
+    return {**known, **found, **dict.fromkeys(sparse, Missing.GRANULARITY)}
 
 
 def _known(alarm: Alarm) -> str | None:
@@ -69,13 +81,13 @@ def _diagnose_search(
     return Missing.RECENT_POINTS if any(metric in resource.metrics for resource in found) else Missing.METRIC
 
 
-def _find_sparse(tx: Transaction, alarms: Sequence[Alarm], now: datetime) -> Sequence[UUID]:
+def _find_sparse(tx: Transaction, alarms: Sequence[Alarm], *, now: datetime, deadline: Deadline) -> Sequence[UUID]:
     """Which of the alarms do have points up to now, but fewer than one each granularity."""
     wide = [
         replace(query, start=query.start - WIDE_WINDOW_PERIODS * timedelta(seconds=query.granularity_s))
         for query in (to_window_query(alarm, now) for alarm in alarms)
     ]
-    points = read_points(tx, wide)
+    points = read_points(tx, wide, deadline=deadline)
     return [alarm.id for alarm in alarms if _is_sparse(alarm, points.get(alarm.id, ()), now)]
 
 

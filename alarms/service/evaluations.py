@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import psycopg
-
 from alarms.evaluation import Verdict, evaluate
 from alarms.model import Alarm
+from alarms.service.deadlines import Deadline, OutOfTime, within
 from alarms.service.diagnosis import find_missing
 from alarms.service.transitions import Transition, publish_transition
 from alarms.service.windows import read_points, to_window_query
@@ -24,10 +23,12 @@ SLOW_AGAIN_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a statement may take that reads the windows of all due alarms, and of some of them."""
+    """How long a statement may take that reads the windows of all due alarms, and of some of them; how long the whole may."""
 
-    all_s: float = 20.0
-    some_s: float = 5.0
+    all_s: float = 10.0
+    some_s: float = 3.0
+    diagnosis_s: float = 5.0
+    whole_s: float = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +75,25 @@ def judge_in_time(
     tx: Transaction, alarms: Sequence[Alarm], *, now: datetime, patience: Patience
 ) -> tuple[Sequence[Alarm], Mapping[UUID, Verdict] | None]:
     """Judge as many of the first alarms as can be read in time; where even one cannot, return it alone and no verdict."""
-    before, limit_s = store.statement_limit(tx), patience.all_s
-    while True:
-        try:
-            with tx.transaction():
-                store.limit_statements(tx, f"{round(limit_s * 1000)}ms")
-                verdicts = judge(tx, alarms, now)
-                store.limit_statements(tx, before)
-        except psycopg.errors.QueryCanceled:
-            if len(alarms) == 1:
-                return alarms, None
-        else:
-            return alarms, verdicts
-        alarms, limit_s = alarms[: max(1, len(alarms) // SHRINK_BY)], patience.some_s
+    with within(tx, whole_s=patience.whole_s, statement_s=patience.all_s) as whole:
+        deadline = whole
+        while True:
+            try:
+                return alarms, judge(tx, alarms, now=now, deadline=deadline, diagnosis_s=patience.diagnosis_s)
+            except OutOfTime:
+                if len(alarms) == 1:
+                    return alarms, None
+            alarms = alarms[: max(1, len(alarms) // SHRINK_BY)]
+            deadline = whole.shorter(tx, whole_s=patience.whole_s, statement_s=patience.some_s)
 
 
-def judge(tx: Transaction, alarms: Sequence[Alarm], now: datetime) -> Mapping[UUID, Verdict]:
-    """Read the windows of all alarms set-based and judge each; nothing is written."""
-    windows = read_points(tx, [to_window_query(alarm, now) for alarm in alarms])
+def judge(
+    tx: Transaction, alarms: Sequence[Alarm], *, now: datetime, deadline: Deadline, diagnosis_s: float
+) -> Mapping[UUID, Verdict]:
+    """Read the windows of all alarms set-based and judge each; nothing is written. Raises OutOfTime."""
+    windows = read_points(tx, [to_window_query(alarm, now) for alarm in alarms], deadline=deadline)
     short = [alarm for alarm in alarms if len(windows.get(alarm.id, ())) < alarm.spec.rule.evaluation_periods]
-    missing = find_missing(tx, short, now)
+    missing = find_missing(tx, short, now=now, deadline=deadline.shorter(tx, whole_s=diagnosis_s))
     return {
         alarm.id: evaluate(
             alarm.spec.rule, alarm.state, points=windows.get(alarm.id, ()), missing=missing.get(alarm.id)

@@ -8,6 +8,7 @@ import psycopg
 
 from alarms.evaluation import Point, window_start
 from alarms.model import Alarm, MetricsTarget, ResourcesTarget, ResourceTarget
+from alarms.service.deadlines import Deadline, attempt
 from foundation.database import Transaction
 from foundation.errors import Invalid
 from metering import service as metering
@@ -15,18 +16,27 @@ from metering.filters import equals, parse_json_filter
 from metering.model import WindowQuery, resource_id_of
 
 
-def read_points(tx: Transaction, queries: Sequence[WindowQuery]) -> Mapping[UUID, Sequence[Point]]:
-    """Read all windows at once; where one of them cannot be evaluated, halve them until it stands alone and harms no other."""
+def read_points(
+    tx: Transaction, queries: Sequence[WindowQuery], *, deadline: Deadline
+) -> Mapping[UUID, Sequence[Point]]:
+    """Read all windows at once; where one of them cannot be evaluated, halve them until it stands alone and harms no other.
+
+    Raises OutOfTime where the deadline comes first.
+    """
     if not queries:
         return {}
     try:
-        with tx.transaction():
+        with attempt(tx):
+            deadline.begin(tx)
             return {window.query_key: window.points for window in metering.read_windows(tx, queries)}
     except (Invalid, psycopg.DataError):
         if len(queries) <= 1:
             return {}
     middle = len(queries) // 2
-    return {**read_points(tx, queries[:middle]), **read_points(tx, queries[middle:])}
+    return {
+        **read_points(tx, queries[:middle], deadline=deadline),
+        **read_points(tx, queries[middle:], deadline=deadline),
+    }
 
 
 def to_window_query(alarm: Alarm, now: datetime) -> WindowQuery:

@@ -243,22 +243,6 @@ def claim_due(tx: Transaction, now: datetime, *, limit: int) -> Sequence[Alarm]:
         return [_to_alarm(row) for row in cursor.execute(CLAIM_DUE, {"now": now, "limit": limit}).fetchall()]
 
 
-STATEMENT_LIMIT: LiteralString = "SELECT current_setting('statement_timeout')"
-LIMIT_STATEMENTS: LiteralString = "SELECT set_config('statement_timeout', %s, true)"
-
-
-def statement_limit(tx: Transaction) -> str:
-    """Return how long a statement of this transaction may take, as PostgreSQL writes it."""
-    row = tx.execute(STATEMENT_LIMIT).fetchone()
-    assert row is not None
-    return str(row[0])
-
-
-def limit_statements(tx: Transaction, length: str) -> None:
-    """Let no statement take longer than that, until it is set again or the transaction or its savepoint is undone."""
-    tx.execute(LIMIT_STATEMENTS, (length,))
-
-
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What one evaluation writes back."""

@@ -42,6 +42,12 @@ def test_a_full_disk_is_said_to_be_one(pool: Pool) -> None:
         tx.execute("DO $$ BEGIN RAISE disk_full; END $$")
 
 
+def test_what_takes_too_long_is_said_to_be_too_much_and_not_an_outage(pool: Pool) -> None:
+    with pytest.raises(Unavailable, match="ask for less at once"), transaction(pool) as tx:
+        tx.execute("SET LOCAL statement_timeout = '50ms'")
+        tx.execute("SELECT pg_sleep(5)")
+
+
 def test_a_server_that_is_not_there_is_unavailable_and_soon() -> None:
     nowhere = open_pool("postgresql://nobody@127.0.0.1:9/none", size_max=1, application_name="tests")
     try:

@@ -1,0 +1,90 @@
+"""An evaluation keeps one deadline over all that it reads, and a new alarm that cannot keep it is told what to mend."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from alarms import service
+from alarms.evaluation import Missing
+from alarms.model import AlarmTooSlow
+from alarms.service import alarms as making
+from foundation.database import Pool, transaction
+from foundation.ids import new_id
+from identity.model import Caller
+from tests.alarm_builders import NOW, an_alarm
+from tests.compute_builders import a_caller
+
+ALARMS = 8
+
+
+@pytest.fixture
+def caller() -> Caller:
+    return a_caller()
+
+
+@pytest.fixture
+def committed_alarms(pool: Pool, caller: Caller) -> Iterator[Sequence[UUID]]:
+    """Alarms that have nothing to watch, so that each has to be told why."""
+    with transaction(pool) as tx:
+        ids = [an_alarm(tx, caller, resource_id=new_id()).id for _ in range(ALARMS)]
+    yield ids
+    with transaction(pool) as tx:
+        tx.execute("DELETE FROM alarm WHERE id = ANY(%s)", (ids,))
+
+
+def test_saying_why_there_is_no_judgement_has_one_deadline_and_holds_no_judgement_up(
+    pool: Pool, committed_alarms: Sequence[UUID]
+) -> None:
+    patience = service.Patience(all_s=0.5, some_s=0.5, diagnosis_s=0.3)
+    with transaction(pool) as other:
+        other.execute("LOCK TABLE resource_type IN ACCESS EXCLUSIVE MODE")
+        with transaction(pool) as tx:
+            before = tx.execute("SELECT clock_timestamp()").fetchone()
+            result = service.evaluate_due(tx, NOW, patience=patience)
+            after = tx.execute("SELECT clock_timestamp()").fetchone()
+    assert before is not None
+    assert after is not None
+    assert (result.evaluated, result.slow) == (ALARMS, None)
+    assert (after[0] - before[0]).total_seconds() < 2
+    assert missing_of(pool, committed_alarms) == {Missing.RECENT_POINTS.value}
+    with transaction(pool) as tx:
+        service.evaluate_due(tx, NOW + timedelta(hours=1), patience=patience)
+    assert missing_of(pool, committed_alarms) == {Missing.RESOURCE.value}
+
+
+def missing_of(pool: Pool, ids: Sequence[UUID]) -> set[str]:
+    """What the alarms were told to be missing."""
+    with transaction(pool) as tx:
+        found = tx.execute("SELECT state_reason_data ->> 'missing' FROM alarm WHERE id = ANY(%s)", (list(ids),))
+        return {row[0] for row in found}
+
+
+def test_the_whole_evaluation_has_one_deadline(pool: Pool, committed_alarms: Sequence[UUID]) -> None:
+    patience = service.Patience(all_s=5, some_s=5, whole_s=0.5)
+    with transaction(pool) as other:
+        other.execute("LOCK TABLE resource IN ACCESS EXCLUSIVE MODE")
+        with transaction(pool) as tx:
+            before = tx.execute("SELECT clock_timestamp()").fetchone()
+            result = service.evaluate_due(tx, NOW, patience=patience)
+            after = tx.execute("SELECT clock_timestamp()").fetchone()
+    assert before is not None
+    assert after is not None
+    assert (result.evaluated, result.slow in committed_alarms) == (0, True)
+    assert (after[0] - before[0]).total_seconds() < 2
+
+
+def test_an_alarm_whose_window_takes_too_long_is_refused_with_what_to_mend(
+    pool: Pool, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "FIRST_READING_S", 0.2)
+    with transaction(pool) as other:
+        other.execute("LOCK TABLE resource IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(AlarmTooSlow, match="fewer resources"), transaction(pool) as tx:
+            an_alarm(tx, caller, resource_id=new_id())
+    with transaction(pool) as tx:
+        limit = tx.execute("SHOW statement_timeout").fetchone()
+        an_alarm(tx, caller, resource_id=new_id())
+        assert tx.execute("SHOW statement_timeout").fetchone() == limit
+        tx.execute("DELETE FROM alarm WHERE project_id = %s", (caller.project_id,))
