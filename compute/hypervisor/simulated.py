@@ -92,6 +92,7 @@ class SimulatedHypervisor:
 
     def shut_down_inside(self, instance_id: UUID) -> None:
         """Let a guest shut itself down."""
+        self._notify(LifecycleNotice(NoticeKind.SHUTTING_DOWN, instance_id))
         self._end(self.guests[instance_id], StopReason.GUEST_SHUTDOWN)
         self._notify(LifecycleNotice(NoticeKind.STOPPED, instance_id, StopReason.GUEST_SHUTDOWN))
 

@@ -21,8 +21,10 @@ from compute.hypervisor.contract import (
     LaunchFailure,
     NetworkSpec,
     NoticeKind,
+    ObservedInstance,
     PortSpec,
     PowerState,
+    ShutdownRequest,
     StopReason,
 )
 from compute.hypervisor.libvirt_driver import LibvirtHypervisor
@@ -31,6 +33,9 @@ from compute.hypervisor.simulated import SimulatedHypervisor
 ROOT = Path(__file__).parents[2]
 GUEST_IMAGE = ROOT / "var" / "images" / "guest"
 BOOT_WAIT_S = 120
+WRITES_ONCE = b"""#!/bin/sh
+if [ -e kept ]; then echo "kept from before: $(cat kept)"; else echo precious >kept && echo written and not synced; fi
+"""
 
 
 @dataclass
@@ -41,6 +46,7 @@ class Bench:
     wait: Callable[[float], None]
     network: NetworkSpec
     crash: Callable[[InstanceSpec], None]
+    reopened: Callable[[], Hypervisor]
 
     def spec(self, user_data: bytes | None = None) -> InstanceSpec:
         """A small guest on the bench's network."""
@@ -82,6 +88,28 @@ class Bench:
         self.driver.start_instance(spec)
         return spec
 
+    def obeying(self) -> InstanceSpec:
+        """A running guest that hears its power button, and tells at its next boot what it had written in this one."""
+        spec = self.running(WRITES_ONCE)
+        if isinstance(self.driver, SimulatedHypervisor):
+            self.driver.set_shutdown(spec.instance_id, 3)
+        else:
+            self.wait_until(lambda: "written and not synced" in self.driver.console_output(spec.instance_id))
+        return spec
+
+    def ignoring(self) -> InstanceSpec:
+        """A running guest that does not mind its power button."""
+        spec = self.running(b"#!/bin/sh\nkillall acpid && echo deaf now\n")
+        if isinstance(self.driver, SimulatedHypervisor):
+            self.driver.set_shutdown(spec.instance_id, None)
+        else:
+            self.wait_until(lambda: "deaf now" in self.driver.console_output(spec.instance_id))
+        return spec
+
+    def observed(self, spec: InstanceSpec) -> ObservedInstance:
+        """The guest as the driver lists it."""
+        return next(guest for guest in self.driver.list_instances() if guest.instance_id == spec.instance_id)
+
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Let time pass on the host until something holds."""
         for _ in range(BOOT_WAIT_S * 2):
@@ -99,7 +127,7 @@ def simulated_bench() -> Iterator[Bench]:
         driver.advance(driver.now + timedelta(seconds=seconds))
 
     driver.ensure_network(network)
-    yield Bench(driver, wait, network, crash=lambda spec: driver.crash(spec.instance_id))
+    yield Bench(driver, wait, network, crash=lambda spec: driver.crash(spec.instance_id), reopened=lambda: driver)
 
 
 def libvirt_bench(root: Path) -> Iterator[Bench]:
@@ -116,6 +144,9 @@ def libvirt_bench(root: Path) -> Iterator[Bench]:
     )
     network = NetworkSpec(uuid4(), "p", cidr, cidr[1])
 
+    def reopened() -> Hypervisor:
+        return LibvirtHypervisor("qemu:///system", installation=installation, root=root)
+
     def crash(spec: InstanceSpec) -> None:
         name = domain_name(installation, spec.instance_id)
         pid = Path(f"/run/libvirt/qemu/{name}.pid").read_text().strip()
@@ -123,7 +154,7 @@ def libvirt_bench(root: Path) -> Iterator[Bench]:
 
     driver.ensure_network(network)
     try:
-        yield Bench(driver, time.sleep, network, crash)
+        yield Bench(driver, time.sleep, network, crash, reopened)
     finally:
         for instance_id in driver.find_leftovers().instance_ids:
             driver.delete_instance(instance_id)
@@ -180,6 +211,8 @@ def test_a_guest_lives_through_every_operation_and_each_may_be_repeated(bench: B
 
 def test_operations_on_a_guest_that_is_not_there_change_nothing(bench: Bench) -> None:
     spec = bench.spec()
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    bench.driver.request_shutdown(spec.instance_id, ShutdownRequest(1, now, now))
     bench.driver.stop_instance(spec.instance_id)
     bench.driver.delete_instance(spec.instance_id)
     assert bench.driver.take_last_reading(spec.instance_id) is None
@@ -227,6 +260,47 @@ def test_nothing_is_consumed_after_the_last_reading(bench: Bench) -> None:
     assert observed_state(bench, spec) is PowerState.PAUSED
     bench.driver.start_instance(spec)
     assert observed_state(bench, spec) is PowerState.RUNNING
+    bench.driver.delete_instance(spec.instance_id)
+
+
+def test_a_guest_that_is_asked_shuts_itself_down_and_loses_nothing(bench: Bench) -> None:
+    notices: list[NoticeKind] = []
+    bench.driver.subscribe(lambda notice: notices.append(notice.kind))
+    spec, now = bench.obeying(), datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert bench.observed(spec).shutdown is None
+    for repeated_at in (now, now + timedelta(seconds=1)):
+        bench.driver.request_shutdown(spec.instance_id, ShutdownRequest(7, now, repeated_at))
+    asked = bench.observed(spec)
+    assert (asked.power_state, asked.shutdown) == (
+        PowerState.RUNNING,
+        ShutdownRequest(7, now, now + timedelta(seconds=1)),
+    )
+    bench.wait_until(lambda: bench.observed(spec).power_state is PowerState.SHUTOFF)
+    assert bench.observed(spec).reason is StopReason.GUEST_SHUTDOWN
+    assert bench.observed(spec).shutdown is None
+    bench.wait_until(lambda: NoticeKind.STOPPED in notices)
+    assert NoticeKind.SHUTTING_DOWN in notices
+    bench.driver.subscribe(lambda _: None)
+    bench.driver.request_shutdown(spec.instance_id, ShutdownRequest(7, now, now))
+    bench.driver.start_instance(spec)
+    assert bench.observed(spec).shutdown is None, "a new boot was asked nothing"
+    kept = "precious" if isinstance(bench.driver, SimulatedHypervisor) else "kept from before: precious"
+    bench.wait_until(lambda: kept in bench.driver.console_output(spec.instance_id))
+    bench.driver.delete_instance(spec.instance_id)
+
+
+def test_a_guest_that_ignores_its_power_button_runs_on_until_it_is_cut(bench: Bench) -> None:
+    spec, now = bench.ignoring(), datetime(2026, 1, 1, 12, tzinfo=UTC)
+    request = ShutdownRequest(3, now, now)
+    bench.driver.request_shutdown(spec.instance_id, request)
+    bench.wait(4)
+    assert bench.observed(spec).power_state is PowerState.RUNNING
+    other = bench.reopened()
+    found = [guest for guest in other.list_instances() if guest.instance_id == spec.instance_id]
+    assert [guest.shutdown for guest in found] == [request], "another process finds what was asked"
+    other.close()
+    bench.driver.stop_instance(spec.instance_id)
+    assert (bench.observed(spec).power_state, bench.observed(spec).reason) == (PowerState.SHUTOFF, StopReason.STOPPED)
     bench.driver.delete_instance(spec.instance_id)
 
 
