@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, cast
-from uuid import UUID
 
 import orjson
 
@@ -27,10 +26,12 @@ DEPTH_MAX = 30
 INTEGER_MAX = 2**63 - 1
 EXTENSION_INTEGER_MAX = 2**31
 SHOWN_CHARACTERS_MAX = 4_096
+TIME_LENGTH_MAX = 64
 
 CORE = frozenset({"specversion", "id", "source", "type", "subject", "time", "data", "data_base64"})
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-URI_REFERENCE = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
+URI_REFERENCE = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
+NOT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:.+")
 ATTRIBUTE_NAME = re.compile(r"[a-z0-9]+")
 MEDIA_TYPE = re.compile(r"[\w!#$&^.+\-]+/[\w!#$&^.+\-]+\s*(;.*)?", re.ASCII)
@@ -137,27 +138,37 @@ def checked_event(given: Any, *, place: int, received_at: datetime) -> CloudEven
         raise EventFault("specversion", f'specversion {said}; send "specversion": "1.0"')
     event_id = required_text(members, "id", length_max=ID_LENGTH_MAX)
     source = required_text(members, "source", length_max=URI_LENGTH_MAX)
-    if not URI_REFERENCE.fullmatch(source):
+    if not is_uri_reference(source):
         raise EventFault(
             "source", "source is not a URI-reference; percent-encode what is not allowed in one, such as spaces"
         )
     event_type = required_text(members, "type", length_max=TYPE_LENGTH_MAX)
     subject = optional_text(members, "subject", length_max=SUBJECT_LENGTH_MAX)
-    written = optional_text(members, "time", length_max=64)
+    written = optional_text(members, "time", length_max=TIME_LENGTH_MAX)
     attributes = {
         name: checked_attribute(name, value)
         for name, value in members.items()
         if name not in CORE and value is not None
     }
-    if written is not None:
-        attributes["time"] = written
     data, data_text, is_binary = read_data(members)
-    if len(data_text) + sum(len(name) + len(str(value)) for name, value in attributes.items()) > EVENT_BYTES_MAX:
+    if len(data_text) + size_of(attributes) > EVENT_BYTES_MAX:
         raise EventFault(
             "data", f"the event is larger than {EVENT_BYTES_MAX} bytes; send a reference to its data instead"
         )
     observed_at = received_at if written is None else read_instant(written, received_at=received_at)
-    return CloudEvent(place, source, event_id, event_type, subject, observed_at, attributes, data, data_text, is_binary)
+    return CloudEvent(
+        place, source, event_id, event_type, subject, observed_at, written, attributes, data, data_text, is_binary
+    )
+
+
+def is_uri_reference(text: str) -> bool:
+    """Tell whether a text has only what a URI-reference has (RFC 3986)."""
+    return bool(URI_REFERENCE.fullmatch(text)) and not ("%" in text and NOT_ENCODED.search(text))
+
+
+def size_of(attributes: Mapping[str, Any]) -> int:
+    """Return about how many bytes attributes are as JSON."""
+    return sum(len(name) + len(str(value)) for name, value in attributes.items()) if attributes else 0
 
 
 def required_text(members: Mapping[str, Any], name: str, *, length_max: int) -> str:
@@ -186,7 +197,7 @@ def optional_text(members: Mapping[str, Any], name: str, *, length_max: int) -> 
         raise EventFault(name, f"{name} is empty; give it a value or leave it out")
     if len(value) > length_max:
         raise EventFault(name, f"{name} is longer than {length_max} characters")
-    if not (value.isascii() and value.isprintable()) and CONTROL.search(value):
+    if not value.isprintable() and CONTROL.search(value):
         raise EventFault(name, f"{name} holds a control character; leave it out")
     return value
 
@@ -200,9 +211,7 @@ def checked_attribute(name: str, value: Any) -> Any:
         )
     if name == "datacontenttype" and not (isinstance(value, str) and MEDIA_TYPE.fullmatch(value)):
         raise EventFault(name, "datacontenttype is not a media type such as application/json")
-    if name == "dataschema" and not (
-        isinstance(value, str) and URI_REFERENCE.fullmatch(value) and URI.fullmatch(value)
-    ):
+    if name == "dataschema" and not (isinstance(value, str) and is_uri_reference(value) and URI.fullmatch(value)):
         raise EventFault(name, "dataschema is not an absolute URI")
     if isinstance(value, str):
         if CONTROL.search(value):
@@ -298,21 +307,22 @@ def check_value(value: Any, *, where: str | None) -> None:
     raise EventFault(where, f"{where or 'the event'} is nested deeper than {DEPTH_MAX} levels")
 
 
-def identity_of(project_id: str, source: str, *, event_id: str) -> UUID:
-    """Return the id under which an event is kept: a UUID of version 8 made of project, source and the sender's id.
+def identity_of(project_id: str, source: str, *, event_id: str) -> bytes:
+    """Return the id under which an event is kept: the 16 bytes of a UUID of version 8 made of project, source and the sender's id.
 
     The three are joined by NUL, which none of them can hold, so that two different events never make one text.
     """
     digest = bytearray(blake2b(f"{project_id}\0{source}\0{event_id}".encode(), digest_size=16).digest())
     digest[6] = 0x80 | (digest[6] & 0x0F)
     digest[8] = 0x80 | (digest[8] & 0x3F)
-    return UUID(bytes=bytes(digest))
+    return bytes(digest)
 
 
 def content_digest_of(event: CloudEvent) -> int:
     """Return 64 bits of what an event says, so that a repeat that says something else can be told."""
     told = orjson.dumps(
-        [event.type, event.subject, event.data_text, dict(event.attributes)], option=orjson.OPT_SORT_KEYS
+        [event.type, event.subject, event.written_time, event.data_text, dict(event.attributes)],
+        option=orjson.OPT_SORT_KEYS,
     )
     return int.from_bytes(blake2b(told, digest_size=8).digest(), "big", signed=True)
 
@@ -321,9 +331,9 @@ MARK_MIN = 2**61
 """Marks begin here: as microseconds since 1970 that is the year 75,000, which no boot can have."""
 
 
-def mark_of(identity: UUID) -> int:
+def mark_of(identity: bytes) -> int:
     """Return the number by which an event's value is told from others of its series and instant.
 
     It takes the place of a boot epoch, is fixed by the event's identity, and lies beyond every boot.
     """
-    return MARK_MIN | (identity.int & (MARK_MIN - 1))
+    return MARK_MIN | (int.from_bytes(identity[8:], "big") & (MARK_MIN - 1))

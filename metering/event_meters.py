@@ -103,8 +103,8 @@ def counted_event(meter: EventMeter, *, source: str, subject: str | None, data: 
                 f"data.{meter.value_path}",
                 f"data.{meter.value_path} is negative: only an admin sends corrections of the meter {meter.name}",
             )
-    groups = tuple((name, group_at(data, path, meter=meter)) for name, path in meter.group_by.items())
-    return CountedEvent(meter, subject or source, groups, value)
+    groups = [(name, group_at(data, path, meter=meter)) for name, path in meter.group_by.items()]
+    return CountedEvent(meter, subject or source, tuple(groups), value)
 
 
 def number_at(data: Any, meter: EventMeter) -> float:

@@ -69,7 +69,8 @@ class BodyUnreadable(Invalid):
 class CloudEvent:
     """An event that can be kept. `data_text` is its data as compact JSON ("" for none), of bytes their base64 as a JSON string.
 
-    `attributes` are those without a column: datacontenttype, dataschema, time as it was written, and extensions.
+    `attributes` are those without a column: datacontenttype, dataschema and extensions. Without a written time the event was
+    observed when it was received.
     """
 
     place: int
@@ -78,6 +79,7 @@ class CloudEvent:
     type: str
     subject: str | None
     observed_at: datetime
+    written_time: str | None
     attributes: Mapping[str, Any]
     data: Any
     data_text: str

@@ -156,7 +156,7 @@ def count_past_events(tx: Transaction, *, meter_id: UUID | None = None, limit: i
         after=past_position(meter),
         limit=limit,
     )
-    counted: list[tuple[str, datetime, UUID, Sequence[CountedEvent]]] = []
+    counted: list[tuple[str, datetime, bytes, Sequence[CountedEvent]]] = []
     skipped = 0
     for event in events:
         if event.type != meter.event_type:
@@ -165,7 +165,7 @@ def count_past_events(tx: Transaction, *, meter_id: UUID | None = None, limit: i
             count = counted_event(
                 meter, source=event.source, subject=event.subject, data=event.data, may_lower=event.may_lower
             )
-            counted.append((event.project_id, event.observed_at, event.id, [count]))
+            counted.append((event.project_id, event.observed_at, event.id.bytes, [count]))
         except EventFault:
             skipped += 1
     write_counts(tx, counted)

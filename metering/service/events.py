@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 import numpy as np
@@ -41,6 +42,8 @@ REFUSALS_OF_REQUEST_MAX = 1_000
 REFUSALS_OF_PROJECT_MAX = 10_000
 REFUSALS_KEPT = timedelta(days=7)
 REFUSALS_DROPPED_AT_ONCE = 10_000
+REFUSAL_CONTENT_MAX = 4_096
+SUBJECTS_REMEMBERED_MAX = 20_000
 
 
 @dataclass(slots=True)
@@ -48,10 +51,10 @@ class Sorting:
     """A request's events on their way: what is answered already, what is to be kept, and what its meters make of it."""
 
     answers: dict[int, EventAnswer] = field(default_factory=dict[int, EventAnswer])
-    new: dict[UUID, NewEvent] = field(default_factory=dict[UUID, NewEvent])
-    counted: dict[UUID, list[CountedEvent]] = field(default_factory=dict[UUID, list[CountedEvent]])
-    uncountable: list[tuple[UUID, CloudEvent, EventFault]] = field(
-        default_factory=list[tuple[UUID, CloudEvent, EventFault]]
+    new: dict[bytes, NewEvent] = field(default_factory=dict[bytes, NewEvent])
+    counted: dict[bytes, list[CountedEvent]] = field(default_factory=dict[bytes, list[CountedEvent]])
+    uncountable: list[tuple[bytes, CloudEvent, EventFault]] = field(
+        default_factory=list[tuple[bytes, CloudEvent, EventFault]]
     )
 
 
@@ -122,18 +125,18 @@ def duplicate_reason(known_how: str, *, is_same: bool) -> str:
     return f"an event of this source and id {known_how} and says something else; give every event an id of its own"
 
 
-def keep_new(tx: Transaction, new: Mapping[UUID, NewEvent], *, reception: Reception) -> dict[UUID, KnownEvent]:
+def keep_new(tx: Transaction, new: Mapping[bytes, NewEvent], *, reception: Reception) -> dict[bytes, KnownEvent]:
     """Keep the events that are not kept yet; return the others. Each attempt learns of all that was committed before it."""
-    known: dict[UUID, KnownEvent] = {}
+    known: dict[bytes, KnownEvent] = {}
     for _ in range(ATTEMPTS_MAX):
         left = [event for identity, event in new.items() if identity not in known]
         if not left or store.try_keep_events(tx, left, reception=reception):
             return known
-        known |= store.find_known_events(tx, [event.id for event in left])
+        known |= store.find_known_events(tx, [event.identity for event in left])
     raise Unavailable("other requests bring the same events at this moment; send the batch again")
 
 
-def answer_kept(sorting: Sorting, known: Mapping[UUID, KnownEvent]) -> None:
+def answer_kept(sorting: Sorting, known: Mapping[bytes, KnownEvent]) -> None:
     """Answer the events that were to be kept; what was known already is counted no more."""
     for identity, new in sorting.new.items():
         event, former = new.event, known.get(identity)
@@ -167,24 +170,23 @@ def answer_uncountable(tx: Transaction, sorting: Sorting) -> None:
             )
 
 
-def write_counts(tx: Transaction, counted: Iterable[tuple[str, datetime, UUID, Sequence[CountedEvent]]]) -> WriteCounts:
+def write_counts(
+    tx: Transaction, counted: Iterable[tuple[str, datetime, bytes, Sequence[CountedEvent]]]
+) -> WriteCounts:
     """Write what meters made of events, given with their project, instant and identity, into the series.
 
     Each event has a measure of its own, told from others of its instant by its mark; the same event again is no news.
     """
     examples: dict[tuple[UUID, str], Sample] = {}
-    resources: dict[tuple[str, str, tuple[tuple[str, str], ...]], tuple[UUID, str]] = {}
     rows: list[tuple[tuple[UUID, str], int, int, float]] = []
     for project_id, observed_at, identity, counts in counted:
+        observed_us, mark = microseconds_of(observed_at), mark_of(identity)
         for count in counts:
-            place = (project_id, count.subject, count.groups)
-            if place not in resources:
-                name = resource_name_of(project_id, count.subject, groups=count.groups)
-                resources[place] = (resource_id_of(name), name)
-            pair = (resources[place][0], count.meter.name)
+            resource_id = subject_resource_id(project_id, count.subject, groups=count.groups)
+            pair = (resource_id, count.meter.name)
             if pair not in examples:
-                examples[pair] = example_of(count, project_id, name=resources[place][1], observed_at=observed_at)
-            rows.append((pair, microseconds_of(observed_at), mark_of(identity), count.value))
+                examples[pair] = example_of(count, project_id, resource_id=resource_id, observed_at=observed_at)
+            rows.append((pair, observed_us, mark, count.value))
     if not rows:
         return WriteCounts(0, 0, 0)
     keys = ensure_metrics(tx, list(examples.values()))
@@ -200,12 +202,18 @@ def write_counts(tx: Transaction, counted: Iterable[tuple[str, datetime, UUID, S
     )
 
 
-def example_of(count: CountedEvent, project_id: str, *, name: str, observed_at: datetime) -> Sample:
+@lru_cache(maxsize=SUBJECTS_REMEMBERED_MAX)
+def subject_resource_id(project_id: str, subject: str, *, groups: tuple[tuple[str, str], ...]) -> UUID:
+    """Return the id of the resource that a subject is in a project and group."""
+    return resource_id_of(resource_name_of(project_id, subject, groups=groups))
+
+
+def example_of(count: CountedEvent, project_id: str, *, resource_id: UUID, observed_at: datetime) -> Sample:
     """Return a sample that tells of the resource and the metric that a count belongs to."""
     return Sample(
-        resource_id=resource_id_of(name),
+        resource_id=resource_id,
         resource_type=SUBJECT_TYPE,
-        original_resource_id=name,
+        original_resource_id=resource_name_of(project_id, count.subject, groups=count.groups),
         project_id=project_id,
         user_id=None,
         meter=count.meter.name,
@@ -249,9 +257,6 @@ def keep_refusals(
         ],
     )
     store.drop_overflow(tx, reception.project_id, kept=REFUSALS_OF_PROJECT_MAX)
-
-
-REFUSAL_CONTENT_MAX = 4_096
 
 
 def drop_expired_refusals(tx: Transaction, *, now: datetime) -> int:

@@ -20,9 +20,9 @@ SEARCHED_MAX = 20_000
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to keep, with its identity and a digest of what it says."""
+    """An event to keep, with its identity (the bytes of its id) and a digest of what it says."""
 
-    id: UUID
+    identity: bytes
     event: CloudEvent
     content_digest: int
 
@@ -38,7 +38,7 @@ class Reception:
 
 
 COPY_EVENTS: LiteralString = """
-    COPY event (id, project_id, source, event_id, type, subject, observed_at, received_at, place, sent_by, may_lower,
+    COPY event (id, project_id, source, event_id, type, subject, observed_at, received_at, sent_by, may_lower, place,
         content_digest, attributes, data, is_binary) FROM STDIN (FORMAT text, NULL '')
 """
 """No text in it is ever empty, so that an empty one can stand for null."""
@@ -50,7 +50,10 @@ def try_keep_events(tx: Transaction, events: Sequence[NewEvent], *, reception: R
     They are written in the order of their ids, so that two writers of the same events never wait for each other in a circle.
     Where another transaction is about to keep one of them, this waits until that has ended.
     """
-    rows = "".join(row_of(new, reception) for new in sorted(events, key=lambda new: new.id))
+    received_at, sent_by = reception.received_at.isoformat(), reception.sent_by or "-"
+    shared = f"{received_at}\t{sent_by}\t{reception.may_lower}"
+    ordered = sorted(events, key=lambda new: new.identity)
+    rows = "".join([row_of(new, reception.project_id, shared=shared) for new in ordered])
     try:
         with tx.transaction(), tx.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
             copy.write(rows)
@@ -59,14 +62,14 @@ def try_keep_events(tx: Transaction, events: Sequence[NewEvent], *, reception: R
     return True
 
 
-def row_of(new: NewEvent, reception: Reception) -> str:
+def row_of(new: NewEvent, project_id: str, *, shared: str) -> str:
     """Write an event as a line of COPY: its texts hold no control characters, so only the backslash is to be escaped."""
     event = new.event
     attributes = orjson.dumps(dict(event.attributes)).decode() if event.attributes else ""
     line = (
-        f"{new.id}\t{reception.project_id}\t{event.source}\t{event.event_id}\t{event.type}\t{event.subject or ''}\t"
-        f"{event.observed_at.isoformat()}\t{reception.received_at.isoformat()}\t{event.place}\t{reception.sent_by or '-'}\t"
-        f"{reception.may_lower}\t{new.content_digest}\t{attributes}\t{event.data_text}\t{event.is_binary}\n"
+        f"{new.identity.hex()}\t{project_id}\t{event.source}\t{event.event_id}\t{event.type}\t{event.subject or ''}\t"
+        f"{event.observed_at.isoformat()}\t{shared}\t{event.place}\t{new.content_digest}\t{attributes}\t"
+        f"{event.data_text}\t{event.is_binary}\n"
     )
     return line.replace("\\", "\\\\") if "\\" in line else line
 
@@ -80,13 +83,14 @@ class KnownEvent:
     content_digest: int
 
 
-FIND_KNOWN_EVENTS: LiteralString = "SELECT id, received_at, content_digest FROM event WHERE id = ANY(%s)"
+FIND_KNOWN_EVENTS: LiteralString = "SELECT id, received_at, content_digest FROM event WHERE id = ANY(%s::uuid[])"
 
 
-def find_known_events(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, KnownEvent]:
-    """Return those of the events that are kept."""
+def find_known_events(tx: Transaction, identities: Sequence[bytes]) -> dict[bytes, KnownEvent]:
+    """Return those of the events that are kept, by identity."""
+    ids = [identity.hex() for identity in identities]
     with tx.cursor(binary=True, row_factory=class_row(KnownEvent)) as cursor:
-        return {known.id: known for known in cursor.execute(FIND_KNOWN_EVENTS, (list(ids),))}
+        return {known.id.bytes: known for known in cursor.execute(FIND_KNOWN_EVENTS, (ids,))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,7 @@ def log_parameters(asked: EventFilter, *, after: LogPosition | None, limit: int)
     is_plain = asked.source is None and asked.event_id is None and asked.type is None and asked.outcome is None
     identity = None
     if asked.source is not None and asked.event_id is not None:
-        identity = identity_of(asked.project_id, asked.source, event_id=asked.event_id)
+        identity = UUID(bytes=identity_of(asked.project_id, asked.source, event_id=asked.event_id))
     return {
         "project_id": asked.project_id,
         "source": asked.source,
