@@ -20,6 +20,8 @@ command_line = typer.Typer(
 
 verify = typer.Typer(help="Prove what is stored.", no_args_is_help=True)
 command_line.add_typer(verify, name="verify")
+doctor = typer.Typer(help="Say what is wrong, and how to mend it.", no_args_is_help=True)
+command_line.add_typer(doctor, name="doctor")
 
 
 def become(name: str) -> None:
@@ -116,6 +118,19 @@ def verify_rollups(
         repair=repair,
     )
     raise typer.Exit(main(asked, as_json=as_json))
+
+
+@doctor.command("metering")
+def examine_metering(
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Look for hosts that fell silent, metrics that stopped, clocks that are off and sources that repeat themselves.
+
+    Exit code 0: nothing is wrong; 1: something is; 2: it could not be looked at.
+    """
+    from entrypoints.doctor import main
+
+    raise typer.Exit(main(as_json=as_json))
 
 
 @command_line.command()

@@ -8,7 +8,21 @@ from fastapi.routing import APIRoute
 from api.body import StrictRoute
 from api.context import ApiContext
 from api.dialect import create_dialect_app
-from api.native import alarms, billing, deliveries, events, instances, meters, scaling, series, session, stream, usage
+from api.native import (
+    alarms,
+    billing,
+    completeness,
+    deliveries,
+    doctor,
+    events,
+    instances,
+    meters,
+    scaling,
+    series,
+    session,
+    stream,
+    usage,
+)
 from api.native.problems import Problem, render_problem
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -23,6 +37,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     usage.router,
     events.router,
     meters.router,
+    completeness.router,
+    doctor.router,
 )
 """One a resource; each is made by api.body.new_router, so that its bodies are strict JSON."""
 

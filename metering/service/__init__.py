@@ -8,6 +8,7 @@ from metering.service.completeness import (
     record_poll,
 )
 from metering.service.cpu import cpu_percent
+from metering.service.doctor import Diagnosis, examine_metering
 from metering.service.existence import existence_segments, find_resource_projects, record_resource_event
 from metering.service.ingest import ingest_samples, record_lifecycle_event
 from metering.service.reading import read_windows
@@ -17,11 +18,13 @@ from metering.service.usage import counter_samples, counter_usage, is_metered_pr
 __all__ = [
     "SHARD_COUNT",
     "CompletenessQuery",
+    "Diagnosis",
     "backlog",
     "counter_samples",
     "counter_usage",
     "cpu_percent",
     "dirty_shards",
+    "examine_metering",
     "existence_segments",
     "find_resource_projects",
     "hourly_completeness",
