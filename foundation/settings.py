@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         default=SecretStr(""), description="the Redis that carries the queue; empty: the embedded one"
     )
+    amqp_url: SecretStr = Field(
+        default=SecretStr(""), description="the broker of an OpenStack whose notifications are metered; empty: none"
+    )
     hypervisors: str = Field(
         default="qemu:///system",
         description="libvirt URI of the host that this agent owns; simulated:N for tests and trials",
@@ -61,6 +64,10 @@ class Settings(BaseSettings):
         default="",
         description="networks of the proxies whose Forwarded and X-Forwarded-* are believed, separated by commas",
     )
+    metrics_cidrs: str = Field(
+        default="127.0.0.0/8, ::1/128",
+        description="networks that may read /metrics without an admin's token, separated by commas",
+    )
     cors_origins: str = Field(
         default="",
         description="origins whose pages may call the metric API from a browser, separated by commas; * is any",
@@ -71,7 +78,7 @@ class Settings(BaseSettings):
     )
     page_limit_max: int = Field(default=1000, ge=1, le=100_000, description="largest page of any list")
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "metrics_cidrs", "webhook_allow_cidrs")
     @classmethod
     def check_networks(cls, listed: str) -> str:
         """Refuse to start with a network that cannot be read."""
@@ -96,3 +103,8 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The URL under which clients reach us, without a trailing slash."""
         return self.public_url.rstrip("/") or f"http://{self.listen}"
+
+    @property
+    def metrics_folder(self) -> Path:
+        """Where every process of this machine counts what it does."""
+        return self.var / "run" / "metrics"

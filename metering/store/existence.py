@@ -50,13 +50,14 @@ def parameters_of(event: ResourceEvent) -> dict[str, object]:
 
 IS_LATEST: LiteralString = """
     SELECT NOT EXISTS (SELECT FROM resource_event
-        WHERE resource_id = %(resource_id)s AND meter = %(meter)s
-            AND (is_end, observed_at, event_id) > (%(is_end)s, %(observed_at)s, %(event_id)s))
+        WHERE resource_id = %(resource_id)s AND meter = %(meter)s AND CASE
+            WHEN is_end THEN NOT %(is_end)s OR (observed_at, event_id) < (%(observed_at)s, %(event_id)s)
+            ELSE NOT %(is_end)s AND (observed_at, event_id) > (%(observed_at)s, %(event_id)s) END)
 """
 
 
 def is_latest(tx: Transaction, event: ResourceEvent) -> bool:
-    """Tell whether no later event of the resource is known; an end is the last of all, whatever its time."""
+    """Tell whether an event says how the resource is now: an end before all others, of ends the first, else the last event."""
     row = tx.execute(IS_LATEST, parameters_of(event)).fetchone()
     assert row is not None
     return bool(row[0])
