@@ -73,11 +73,27 @@ def create_metric(
 
 def archive_policy_for(tx: Transaction, request: MetricRequest) -> str:
     """Return the archive policy of a new metric: the one it names, or the one that a rule gives."""
-    if request.archive_policy_name is not None:
-        return get_archive_policy(tx, request.archive_policy_name).name
-    chosen = choose_archive_policy(policies.list_rules(tx), request.name or "")
-    if chosen is None:
-        raise NoRuleMatches(request.name)
+    return archive_policies_for(tx, [request])[request]
+
+
+def archive_policies_for(tx: Transaction, requests: Sequence[MetricRequest]) -> Mapping[MetricRequest, str]:
+    """Return the archive policy of each of many new metrics; raise ArchivePolicyNotFound or NoRuleMatches."""
+    named = {request.archive_policy_name for request in requests if request.archive_policy_name is not None}
+    for name in sorted(named):
+        get_archive_policy(tx, name)
+    rules = policies.list_rules(tx) if any(request.archive_policy_name is None for request in requests) else ()
+    chosen: dict[MetricRequest, str] = {}
+    by_rule: dict[str, str | None] = {}
+    for request in requests:
+        policy = request.archive_policy_name
+        if policy is None:
+            name = request.name or ""
+            if name not in by_rule:
+                by_rule[name] = choose_archive_policy(rules, name)
+            policy = by_rule[name]
+        if policy is None:
+            raise NoRuleMatches(request.name)
+        chosen[request] = policy
     return chosen
 
 
