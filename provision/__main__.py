@@ -27,10 +27,16 @@ STOP_TIMEOUT_S = 120
 
 
 def ready(*, listen: str | None = None, tests: bool = False, dashboard: bool = True) -> Installation:
-    """Check the machine, set up what is missing, and say which installation this is."""
+    """Check the machine, set up what is missing, and say which installation this is; with an address, to serve there."""
     set_up.check_before(listen=listen)
     installation = this_installation()
-    set_up.set_up(installation, packages=set_up.packages_for(tests=tests), dashboard=dashboard, tests=tests)
+    set_up.set_up(
+        installation,
+        packages=set_up.packages_for(tests=tests),
+        dashboard=dashboard,
+        tests=tests,
+        to_serve=listen is not None,
+    )
     return installation
 
 

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from provision import dashboard_build, debian_packages, guest_image, machine, python_environment, rabbitmq, timescaledb
-from provision.children import Say
-from provision.installation import Installation, var_of
+from provision.children import ChildFailed, Say, run_child
+from provision.failures import ProvisionError
+from provision.installation import ROOT, Installation, var_of
 
 console = Console(highlight=False)
+PYTHON = "Python environment"
 DASHBOARD = "dashboard"
 BROKER = "RabbitMQ for the tests"
 
@@ -39,7 +41,7 @@ def steps(installation: Installation, *, packages: Sequence[str]) -> list[Step]:
             lambda say: debian_packages.install(debian_packages.missing(packages), say=say),
         ),
         Step(
-            "Python environment",
+            PYTHON,
             lambda: python_environment.is_ready(installation),
             lambda say: python_environment.prepare(installation, say=say),
         ),
@@ -58,14 +60,37 @@ def steps(installation: Installation, *, packages: Sequence[str]) -> list[Step]:
     ]
 
 
-def set_up(installation: Installation, *, packages: Sequence[str], dashboard: bool = True, tests: bool = False) -> None:
-    """Make what is missing; only the tests need a broker of the kind that OpenStack talks through."""
+def set_up(
+    installation: Installation,
+    *,
+    packages: Sequence[str],
+    dashboard: bool = True,
+    tests: bool = False,
+    to_serve: bool = False,
+) -> None:
+    """Make what is missing; only the tests need a broker of the kind that OpenStack talks through.
+
+    To serve, the settings are looked at as soon as there is a Python that can: nobody waits for minutes to hear of a typing error.
+    """
     left_out = {title for title, wanted in ((DASHBOARD, dashboard), (BROKER, tests)) if not wanted}
     with only_one(installation.var):
         wanted = steps(installation, packages=packages)
         todo = [step for step in wanted if step.title not in left_out and not step.is_done()]
+        if to_serve and PYTHON not in {step.title for step in todo}:
+            look_at_settings(installation)
         for number, step in enumerate(todo, start=1):
             _do(step, number=number, of=len(todo))
+            if to_serve and step.title == PYTHON:
+                look_at_settings(installation)
+
+
+def look_at_settings(installation: Installation) -> None:
+    """Raise ProvisionError with the sentence of the product's own look at its settings, where one of them is wrong."""
+    command = [installation.python, "-m", "entrypoints.preflight"]
+    try:
+        run_child(command, say=lambda _: None, cwd=ROOT, environment=environment_for(installation))
+    except ChildFailed as failure:
+        raise ProvisionError(failure.reason(), mend="Mend that and run it again.") from failure
 
 
 def _do(step: Step, *, number: int, of: int) -> None:
