@@ -20,6 +20,7 @@ from alarms.egress import AddressRefused, Deadline, EgressPolicy, PinnedBackend,
 from alarms.model import check_webhook_url
 from foundation.database import Pool, Transaction, transaction
 from foundation.errors import Invalid
+from foundation.instruments import counter
 from foundation.settings import Settings
 
 TOTAL_DEADLINE_S = 15.0
@@ -30,6 +31,8 @@ ERROR_CHARACTERS_MAX = 500
 SENDERS_MAX = 20
 ROUND_WAIT_S = 2.0
 USER_AGENT = "Nephoscope-Webhook/1"
+
+ATTEMPTS = counter("nephoscope_delivery_attempts_total", "Attempts to send a webhook, by what came of them.", "outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,7 @@ def _send_and_record(pool: Pool, sender: Sender, *, delivery: Delivery, secrets:
         outcome = sender.send(delivery, secrets=secrets, sent_at=at)
     except Exception as error:  # noqa: BLE001 - kept with the attempt, where its owner and we can read it
         outcome = Outcome(OutcomeKind.UNREACHABLE, 0, error=f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS_MAX])
+    ATTEMPTS.add(1, outcome.kind.value)
     with transaction(pool) as tx:
         service.record_delivery_outcome(tx, delivery, outcome=outcome, now=read_clock(tx))
 

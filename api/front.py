@@ -1,4 +1,4 @@
-"""What is served outside the dialects: the dashboard's files, the list of routes, and whether the process lives and can serve."""
+"""What is served outside the dialects: the dashboard's files, the list of routes, how the service does."""
 
 import html
 import warnings
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from api.context import ApiContext
 from api.dialect import create_dialect_app
+from api.metrics import add_metrics
 from api.native.problems import render_problem
 from foundation.database import transaction
 from foundation.errors import Unavailable
@@ -46,6 +47,7 @@ def create_front(context: ApiContext, dialects: Mapping[str, FastAPI]) -> FastAP
     """Return the application at /; `dialects` are described at /docs."""
     app = create_dialect_app(context, title="Nephoscope", render=render_problem)
     add_health(app, context)
+    add_metrics(app, context)
     page = cache(lambda: write_documentation(dialects))
     files = (context.settings.var / DASHBOARD_FOLDER).resolve()
 

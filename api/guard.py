@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.faults import Fault, fault_of
+from api.measured import count_request
 from foundation.ids import new_id
 
 log = structlog.get_logger("access")
@@ -136,7 +137,9 @@ class Guard:
             with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
                 await self.answer(exchange)
         finally:
-            write_access_log(exchange, duration_ms=(time.perf_counter() - started) * 1000)
+            duration_s = time.perf_counter() - started
+            count_request(scope, status=exchange.status, duration_s=duration_s, received_bytes=exchange.received_bytes)
+            write_access_log(exchange, duration_ms=duration_s * 1000)
 
     async def answer(self, exchange: Exchange) -> None:
         """Run the dialect; a failure before the first byte is rendered, one after it can only end the connection."""

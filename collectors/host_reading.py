@@ -3,6 +3,7 @@
 Where the packet counters do not answer, the guests are read all the same.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,11 +23,17 @@ from compute.hypervisor.contract import (
     InterfaceStats,
     PortTraffic,
 )
+from foundation.instruments import counter, gauge, histogram
 from metering.model import Sample
 
 Read = TypeVar("Read")
 
 log = structlog.get_logger()
+
+POLLS = counter("nephoscope_agent_polls_total", "Polls of the host: read or failed.", "outcome")
+POLL_DURATION = histogram("nephoscope_agent_poll_duration_seconds", "How long the host took to tell all its counters.")
+GUESTS = gauge("nephoscope_agent_guests", "Running guests that the last poll read.")
+LAST_READING = gauge("nephoscope_agent_last_reading_timestamp_seconds", "When the host was last read, since 1970.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,19 @@ class HostReading:
 
 def read_host(hypervisor: Hypervisor) -> HostReading:
     """Read a host, each source with one call. Raises HypervisorUnavailable when it does not tell its guests."""
-    return HostReading(
-        hypervisor.read_stats(),
-        _read_or_none(hypervisor.read_traffic, "packet counters"),
-        _read_or_none(hypervisor.read_interfaces, "interfaces"),
-    )
+    started, outcome = time.perf_counter(), "failed"
+    try:
+        reading = HostReading(
+            hypervisor.read_stats(),
+            _read_or_none(hypervisor.read_traffic, "packet counters"),
+            _read_or_none(hypervisor.read_interfaces, "interfaces"),
+        )
+        outcome = "read"
+    finally:
+        POLLS.add(1, outcome)
+        POLL_DURATION.observe(time.perf_counter() - started)
+    GUESTS.set(len(reading.instances))
+    return reading
 
 
 def read_last(hypervisor: Hypervisor, instance_id: UUID, spec: InstanceSpec | None) -> HostReading:
@@ -61,6 +76,7 @@ def samples_of_reading(
     reading: HostReading, specs: Mapping[UUID, InstanceSpec], *, host: str, observed_at: datetime
 ) -> list[Sample]:
     """Make the samples of one look at a host."""
+    LAST_READING.set(observed_at.timestamp())
     return [
         *samples_of_host(reading.instances, specs, host=host, observed_at=observed_at),
         *samples_of_traffic(reading.traffic, specs, observed_at=observed_at),

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from foundation.errors import Unavailable
+from foundation.instruments import counter, gauge
 from metering.model import Sample
 
 BYTES_MAX = 256 * 1024 * 1024
@@ -23,6 +24,10 @@ BATCH_SUFFIX = ".batch"
 UNFINISHED_SUFFIX = ".unfinished"
 DAMAGED_SUFFIX = ".damaged"
 SEQUENCE_DIGITS = 20
+
+WAITING = gauge("nephoscope_spool_batches", "Batches of samples that wait on disk for the database.")
+WAITING_BYTES = gauge("nephoscope_spool_bytes", "How much room they take.")
+DAMAGED = counter("nephoscope_spool_batches_damaged_total", "Batches that the disk has damaged; they are put aside.")
 
 log = structlog.get_logger()
 
@@ -52,6 +57,7 @@ class Spool:
         self._sizes = {path: path.stat().st_size for path in sorted(folder.glob(f"*{BATCH_SUFFIX}"))}
         numbers = [int(path.stem) for path in folder.iterdir() if path.stem.isdecimal()]
         self._next = max(numbers, default=0) + 1
+        self._tell()
 
     def __len__(self) -> int:
         """Say how many batches wait."""
@@ -78,6 +84,7 @@ class Spool:
             raise SpoolFull(f"the spool {self._folder} cannot be written: {error}") from error
         self._sizes[path] = len(content)
         self._next += 1
+        self._tell()
 
     def oldest(self) -> SpooledBatch | None:
         """Return the batch that was kept first; one that the disk has damaged is put aside, and that is said aloud."""
@@ -87,6 +94,8 @@ class Spool:
             except (ValueError, msgspec.MsgspecError) as error:
                 path.rename(path.with_suffix(DAMAGED_SUFFIX))
                 del self._sizes[path]
+                DAMAGED.add()
+                self._tell()
                 log.error("spool.batch_damaged", path=str(path.with_suffix(DAMAGED_SUFFIX)), error=str(error))
         return None
 
@@ -94,6 +103,11 @@ class Spool:
         """Let go of a batch that is ingested."""
         batch.path.unlink(missing_ok=True)
         self._sizes.pop(batch.path, None)
+        self._tell()
+
+    def _tell(self) -> None:
+        WAITING.set(len(self._sizes))
+        WAITING_BYTES.set(self.size_bytes)
 
 
 def decode_batch(content: bytes) -> list[Sample]:

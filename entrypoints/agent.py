@@ -12,6 +12,7 @@ from entrypoints.host_agent import AgentSettings, HostAgent
 from entrypoints.logs import configure_logs
 from foundation.clock import utc_now
 from foundation.database import open_pool
+from foundation.instruments import recorder
 from foundation.settings import Settings
 
 DATABASE_WAIT_S_MAX = 1.0
@@ -32,6 +33,7 @@ def main() -> int:
     if "," in uri:
         log.error("agent.one_host_only", mend="start one agent a host, each with one URI in NEPHO_HYPERVISORS")
         return 2
+    recorder.keep_in(settings.metrics_folder, "agent")
     root, url = settings.var.absolute(), settings.database_url.get_secret_value()
     installation = installation_of(settings)
     hypervisor = open_hypervisor(uri, installation=installation, root=root, virt_type=settings.virt_type, clock=utc_now)

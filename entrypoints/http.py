@@ -15,6 +15,7 @@ from api.context import ApiContext
 from entrypoints.logs import configure_logs
 from foundation.clock import utc_now
 from foundation.database import open_pool
+from foundation.instruments import recorder
 from foundation.settings import Settings
 
 BACKLOG_MAX = 256
@@ -70,7 +71,9 @@ async def serve(settings: Settings) -> None:
 def main() -> None:
     """Serve with the environment's settings."""
     configure_logs()
-    asyncio.run(serve(Settings()))
+    settings = Settings()
+    recorder.keep_in(settings.metrics_folder, "api")
+    asyncio.run(serve(settings))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -21,6 +22,7 @@ from foundation import outbox
 from foundation.clock import utc_now
 from foundation.database import Pool, Transaction, open_pool, transaction
 from foundation.errors import Unavailable
+from foundation.instruments import counter, histogram, recorder
 from identity import service as identity
 from metering import service as metering
 from scaling import service as scaling
@@ -42,6 +44,15 @@ DELETED_INSTANCES_KEPT = timedelta(days=90)
 process_signals: Any = signals
 """Celery has no types; what we take from it is named Any where it comes in."""
 
+
+TASKS = counter(
+    "nephoscope_tasks_total", "Tasks that workers ended: done, postponed for an outage, failed.", "task", "outcome"
+)
+TASK_DURATION = histogram("nephoscope_task_duration_seconds", "From a task's begin to its end.", "task")
+ROLLED_MARKS = counter("nephoscope_rollup_marks_handled_total", "Dirty marks that were rolled up.")
+ROLLED_BUCKETS = counter("nephoscope_rollup_buckets_written_total", "Buckets that were computed anew.")
+EVALUATIONS = counter("nephoscope_alarm_evaluations_total", "Alarms that were judged.")
+TRANSITIONS = counter("nephoscope_alarm_transitions_total", "Alarms that changed their state.")
 
 pools: dict[int, Pool] = {}
 """The pool of this child; a pool is never carried over a fork."""
@@ -71,7 +82,8 @@ def set_logs_up(**_: Any) -> None:
 
 @process_signals.worker_init.connect
 def share_memory(**_: Any) -> None:
-    """Put what is loaded out of the collector's sight before the children are forked, so that they go on sharing its pages."""
+    """Count as a worker, and put what is loaded out of the collector's sight before the children are forked, who share its pages."""
+    recorder.keep_in(settings.metrics_folder, "worker")
     gc.collect()
     gc.freeze()
 
@@ -94,10 +106,16 @@ def task(name: str) -> Callable[[Callable[..., None]], Any]:
 
     def declare(function: Callable[..., None]) -> Any:
         def run(*arguments: Any) -> None:
+            started, outcome = time.perf_counter(), "failed"
             try:
                 function(*arguments)
+                outcome = "done"
             except Unavailable as error:
+                outcome = "postponed"
                 log.warning("task.postponed", task=name, reason=error.message)
+            finally:
+                TASKS.add(1, name, outcome)
+                TASK_DURATION.observe(time.perf_counter() - started, name)
 
         return app.task(name=name)(run)
 
@@ -135,8 +153,13 @@ def roll_up(shard: int) -> None:
     """Recompute the dirty buckets of one shard; only one worker at a time holds a shard."""
     for _ in range(ROUNDS_MAX):
         with metering.shard_lease(database(), shard) as tx:
-            if tx is None or not metering.roll_up_shard(tx, shard=shard).more:
+            if tx is None:
                 return
+            result = metering.roll_up_shard(tx, shard=shard)
+        ROLLED_MARKS.add(result.marks)
+        ROLLED_BUCKETS.add(result.buckets)
+        if not result.more:
+            return
 
 
 @task("relay_outbox")
@@ -152,6 +175,8 @@ def evaluate_alarms() -> None:
     """Judge the due alarms, and relay at once what changed."""
     with transaction(database()) as tx:
         result = alarms.evaluate_due(tx, now=utc_now(), limit=EVALUATE_ALARMS_MAX)
+    EVALUATIONS.add(result.evaluated)
+    TRANSITIONS.add(result.transitions)
     if result.slow is not None:
         log.warning("alarm.too_slow_to_evaluate", alarm_id=str(result.slow))
     if result.transitions:

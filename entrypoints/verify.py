@@ -16,6 +16,7 @@ from rich.table import Table
 from entrypoints.sample_data import find_database_url
 from foundation.database import Isolation, Pool, open_pool, transaction
 from foundation.errors import DomainError
+from foundation.instruments import recorder
 from foundation.settings import Settings
 from metering.samples import OLDEST
 from metering.service import verification
@@ -235,7 +236,9 @@ def run(pool: Pool, asked: Asked, *, as_json: bool) -> int:
 def main(asked: Asked, *, as_json: bool) -> int:
     """Prove the rollups of the database that the settings name; return the exit code."""
     errors = Console(stderr=True, highlight=False, markup=False)
-    url = find_database_url(Settings())
+    settings = Settings()
+    recorder.keep_in(settings.metrics_folder, "verify")
+    url = find_database_url(settings)
     if url is None:
         errors.print("No installation runs here: start `make run`, or set NEPHO_DATABASE_URL.")
         return COULD_NOT_LOOK

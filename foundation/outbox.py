@@ -16,6 +16,8 @@ CLAIM_EVENTS_MAX = 200
 ATTEMPTS_MAX = 50
 RETRY_DELAY_S_MAX = 300
 ERROR_TEXT_MAX = 1_000
+COUNTED_MAX = 10_000
+FAILING_FROM_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,15 @@ class OutboxEvent:
     payload: dict[str, Any]
     created_at: datetime
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxBacklog:
+    """Events that wait to be handled, those of them that failed again and again, and the age in seconds of the oldest."""
+
+    events: int
+    failing: int
+    lag_s: float
 
 
 APPEND_EVENT: LiteralString = "INSERT INTO outbox_event (id, topic, key, payload) VALUES (%s, %s, %s, %s)"
@@ -87,6 +98,26 @@ def has_due(tx: Transaction, *, now: datetime) -> bool:
     row = tx.execute(HAS_DUE_EVENTS, (now,)).fetchone()
     assert row is not None
     return bool(row[0])
+
+
+READ_BACKLOG: LiteralString = """
+    SELECT (SELECT count(*) FROM (SELECT FROM outbox_event WHERE handled_at IS NULL LIMIT %(limit)s) e)::int AS events,
+        (SELECT count(*) FROM (
+            SELECT FROM outbox_event WHERE handled_at IS NULL AND attempts >= %(attempts)s LIMIT %(limit)s
+        ) f)::int AS failing,
+        coalesce(extract(epoch FROM clock_timestamp() - (
+            SELECT created_at FROM outbox_event WHERE handled_at IS NULL ORDER BY id LIMIT 1
+        )), 0)::float8 AS lag_s
+"""
+
+
+def read_backlog(tx: Transaction) -> OutboxBacklog:
+    """Read what waits to be handled, by the database's clock; at most COUNTED_MAX are counted."""
+    with tx.cursor(row_factory=class_row(OutboxBacklog)) as cursor:
+        parameters = {"limit": COUNTED_MAX, "attempts": FAILING_FROM_ATTEMPTS}
+        backlog = cursor.execute(READ_BACKLOG, parameters).fetchone()
+    assert backlog is not None
+    return backlog
 
 
 HAS_PENDING: LiteralString = """

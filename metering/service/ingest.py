@@ -10,6 +10,7 @@ import numpy as np
 from foundation.database import Transaction
 from foundation.errors import Invalid
 from foundation.ids import new_id
+from metering.measured import count_measures
 from metering.model import IngestResult, LifecycleEvent, RejectedSample, Sample
 from metering.samples import choose_archive_policy, fault_of_sample, fault_of_time, merged_attributes, microseconds_of
 from metering.store import intake, lifecycle, policies
@@ -37,6 +38,7 @@ def ingest_samples(tx: Transaction, samples: Sequence[Sample], *, received_at: d
     resource_types = intake.list_resource_type_names(tx)
     faults = [fault_of_sample(s, received_at=received_at, resource_types=resource_types) for s in samples]
     rejected = tuple(RejectedSample(n, fault) for n, fault in enumerate(faults) if fault is not None)
+    count_measures(rejected=len(rejected))
     good = [sample for sample, fault in zip(samples, faults, strict=True) if fault is None]
     if not good:
         return IngestResult(0, 0, 0, rejected)

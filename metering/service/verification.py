@@ -10,6 +10,7 @@ from uuid import UUID
 from foundation.database import Transaction
 from metering.counters import EPOCH, Reading
 from metering.errors import MetricNotFound
+from metering.measured import VERIFIED
 from metering.model import BOOT_SKEW_MAX_S
 from metering.rollups import SHARD_COUNT, DirtyRanges, bucket_start_us
 from metering.samples import MICROSECOND, OLDEST, instant_of, microseconds_of
@@ -152,7 +153,11 @@ def verify_part(tx: Transaction, part: Part) -> Verdict:
     again = recompute(
         readings, metric.meter_type, granularity_us=granularity_us, find_previous=find_previous, marked=marked
     )
-    return verdict_of(part, compare(stored, again, granularity_us=granularity_us, marked=marked))
+    verdict = verdict_of(part, compare(stored, again, granularity_us=granularity_us, marked=marked))
+    differing = len({difference.bucket for difference in verdict.differences})
+    VERIFIED.add(max(0, verdict.checked - differing), "holds")
+    VERIFIED.add(differing, "differs")
+    return verdict
 
 
 def verdict_of(part: Part, compared: Compared) -> Verdict:

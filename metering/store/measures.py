@@ -8,6 +8,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from foundation.database import Transaction
+from metering.measured import count_measures
 from metering.rollups import DirtyRanges, dirty_ranges
 from metering.samples import instant_of
 from metering.store.planning import many_small_probes
@@ -78,7 +79,14 @@ class WriteCounts:
 
 
 def write_measures(tx: Transaction, columns: MeasureColumns) -> WriteCounts:
-    """Write samples once each and mark what they touch; of two values for one identity the later in the batch wins.
+    """Write samples once each and mark what they touch; of two values for one identity the later in the batch wins."""
+    counts = write_and_mark(tx, columns)
+    count_measures(accepted=counts.accepted, repeated=counts.repeated, superseded=counts.superseded)
+    return counts
+
+
+def write_and_mark(tx: Transaction, columns: MeasureColumns) -> WriteCounts:
+    """Write samples and mark what they touch.
 
     New samples are the rule, so they are copied straight in. Where that fails, those that are there already are looked up, and
     the rest is copied; where another writer comes between, all are merged.
