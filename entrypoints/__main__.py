@@ -23,6 +23,9 @@ command_line.add_typer(verify, name="verify")
 doctor = typer.Typer(help="Say what is wrong, and how to mend it.", no_args_is_help=True)
 command_line.add_typer(doctor, name="doctor")
 
+letters = typer.Typer(help="Notifications that could not be taken.", no_args_is_help=True)
+command_line.add_typer(letters, name="dead-letters")
+
 
 def become(name: str) -> None:
     """Become one of the processes; what it needs stands in NEPHO_* variables."""
@@ -62,6 +65,58 @@ def scheduler() -> None:
 def agent() -> None:
     """Own this host: its guests, its networks, its readings. One a host."""
     become("agent")
+
+
+@command_line.command()
+def listener(
+    check: Annotated[
+        Path | None,
+        typer.Option("--check-definitions", help="only look whether a file or folder of definitions is right"),
+    ] = None,
+) -> None:
+    """Take OpenStack's notifications from the broker that NEPHO_AMQP_URL names. Any number, on any machine."""
+    if check is not None:
+        from entrypoints.listener import check_definitions
+
+        raise typer.Exit(check_definitions(check))
+    become("listener")
+
+
+@letters.command("list")
+def list_letters(
+    every: Annotated[bool, typer.Option("--all", help="also those that were replayed or discarded")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many at most")] = 100,
+) -> None:
+    """List them with their reasons, the newest first."""
+    from entrypoints.dead_letters import show
+
+    raise typer.Exit(show(None if every else "waiting", limit))
+
+
+@letters.command("show")
+def show_letter(letter_id: UUID) -> None:
+    """Print the message itself, as it came."""
+    from entrypoints.dead_letters import show_body
+
+    raise typer.Exit(show_body(letter_id))
+
+
+@letters.command("replay")
+def replay_letters(
+    letter_id: Annotated[UUID | None, typer.Argument(help="which; without it, all that wait")] = None,
+) -> None:
+    """Try again, by the definitions as they are now. Exit code 1: one still cannot be taken."""
+    from entrypoints.dead_letters import replay
+
+    raise typer.Exit(replay(letter_id))
+
+
+@letters.command("discard")
+def discard_letter(letter_id: UUID) -> None:
+    """Throw one away; it stays in the list of all."""
+    from entrypoints.dead_letters import discard
+
+    raise typer.Exit(discard(letter_id))
 
 
 @command_line.command()

@@ -261,12 +261,25 @@ def check_definitions(path: Path) -> int:
     return 0
 
 
+def database_of(settings: Settings) -> str:
+    """Return the database that the settings name, or the running installation's."""
+    given = settings.database_url.get_secret_value()
+    if given:
+        return given
+    from entrypoints.sample_data import find_database_url
+
+    return find_database_url(settings) or ""
+
+
 def main(settings: ListenerSettings | None = None) -> int:
     """Listen until SIGINT or SIGTERM; returns the exit code."""
     configure_logs()
     chosen = settings or ListenerSettings()
     if not chosen.amqp_url.get_secret_value():
         print("nephoscope: set NEPHO_AMQP_URL to the broker, amqp://user:password@host:5672/", file=sys.stderr)
+        return 2
+    if not database_of(chosen):
+        print("nephoscope: no installation runs here: start `make run`, or set NEPHO_DATABASE_URL", file=sys.stderr)
         return 2
     try:
         catalogue = load_catalogue(Path(chosen.definitions) if chosen.definitions else None)
@@ -280,8 +293,7 @@ def main(settings: ListenerSettings | None = None) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    url = chosen.database_url.get_secret_value()
-    pool = open_pool(url, size_max=1, application_name="nephoscope-listener")
+    pool = open_pool(database_of(chosen), size_max=1, application_name="nephoscope-listener")
     try:
         return Listener(
             NotificationQueue(chosen.queue_options(catalogue)),

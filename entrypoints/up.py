@@ -62,8 +62,15 @@ def service(name: str, installation: Installation) -> Service:
             25,
         ),
         "agent": Service("agent", (python, "-m", "entrypoints.agent"), 60),
+        "listener": Service("listener", (python, "-m", "entrypoints.listener"), 15),
     }
     return services[name]
+
+
+def services_of(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The processes that run: the listener only where there is an OpenStack to listen to."""
+    listening = ("listener",) if environment.get("NEPHO_AMQP_URL") else ()
+    return ("api", "scheduler", "worker", "agent", *listening)
 
 
 @dataclass(slots=True)
@@ -239,7 +246,7 @@ def serve(supervisor: Supervisor, installation: Installation, *, listen: str, st
         return
     began = time.monotonic()
     try:
-        for name in ("api", "scheduler", "worker", "agent"):
+        for name in services_of(supervisor.environment):
             supervisor.start(service(name, installation), now=time.monotonic())
         wait_until_served(supervisor, listen, stopping)
         if not stopping.asked:
