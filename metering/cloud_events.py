@@ -327,8 +327,10 @@ def content_digest_of(event: CloudEvent) -> int:
     return int.from_bytes(blake2b(told, digest_size=8).digest(), "big", signed=True)
 
 
-MARK_MIN = 2**61
-"""Marks begin here: as microseconds since 1970 that is the year 75,000, which no boot can have."""
+MARK_MIN = 2**54
+"""Marks begin here: as microseconds since 1970 that is the year 2540, which no boot names."""
+MARKS = 230_000_000_000_000_000
+"""So many there are: all lie before the year 10000, so that whoever takes one for a boot still computes with it."""
 
 
 def mark_of(identity: bytes) -> int:
@@ -336,4 +338,4 @@ def mark_of(identity: bytes) -> int:
 
     It takes the place of a boot epoch, is fixed by the event's identity, and lies beyond every boot.
     """
-    return MARK_MIN | (int.from_bytes(identity[8:], "big") & (MARK_MIN - 1))
+    return MARK_MIN + int.from_bytes(identity[8:], "big") % MARKS

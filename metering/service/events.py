@@ -9,7 +9,6 @@ from uuid import UUID
 import numpy as np
 
 from foundation.database import Transaction
-from foundation.errors import Unavailable
 from foundation.ids import new_id
 from identity.model import Caller
 from identity.policy import is_admin
@@ -37,7 +36,6 @@ from metering.store import events as store
 from metering.store.events import KnownEvent, NewEvent, Reception, Refusal
 from metering.store.measures import MeasureColumns, WriteCounts, write_measures
 
-ATTEMPTS_MAX = 10
 REFUSALS_OF_REQUEST_MAX = 1_000
 REFUSALS_OF_PROJECT_MAX = 10_000
 REFUSALS_KEPT = timedelta(days=7)
@@ -65,7 +63,6 @@ def ingest_events(
 
     One that is kept already is a duplicate however long ago it came. One that is wrong, or that a meter of its type cannot
     count, is rejected alone and not kept, so that it can be mended and sent again under its id.
-    Raises Unavailable where other requests keep bringing the same events at this moment.
     """
     reception = Reception(project_id, caller.user_id, is_admin(caller), received.received_at)
     meter_store.share_meters(tx)
@@ -126,14 +123,19 @@ def duplicate_reason(known_how: str, *, is_same: bool) -> str:
 
 
 def keep_new(tx: Transaction, new: Mapping[bytes, NewEvent], *, reception: Reception) -> dict[bytes, KnownEvent]:
-    """Keep the events that are not kept yet; return the others. Each attempt learns of all that was committed before it."""
-    known: dict[bytes, KnownEvent] = {}
-    for _ in range(ATTEMPTS_MAX):
-        left = [event for identity, event in new.items() if identity not in known]
-        if not left or store.try_keep_events(tx, left, reception=reception):
-            return known
-        known |= store.find_known_events(tx, [event.identity for event in left])
-    raise Unavailable("other requests bring the same events at this moment; send the batch again")
+    """Keep the events that are not kept yet; return the others.
+
+    New events are the rule, so they are copied straight in. Where that fails, those that are there are looked up and the rest is
+    copied; where another request comes between, the rest is merged, which waits for that one event by event.
+    """
+    if not new or store.try_keep_events(tx, list(new.values()), reception=reception):
+        return {}
+    known = store.find_known_events(tx, list(new))
+    left = [event for identity, event in new.items() if identity not in known]
+    if not left or store.try_keep_events(tx, left, reception=reception):
+        return known
+    kept = store.merge_events(tx, left, reception=reception)
+    return known | store.find_known_events(tx, [event.identity for event in left if event.identity not in kept])
 
 
 def answer_kept(sorting: Sorting, known: Mapping[bytes, KnownEvent]) -> None:

@@ -74,6 +74,47 @@ def row_of(new: NewEvent, project_id: str, *, shared: str) -> str:
     return line.replace("\\", "\\\\") if "\\" in line else line
 
 
+MERGE_EVENTS: LiteralString = """
+    INSERT INTO event (id, project_id, source, event_id, type, subject, observed_at, received_at, sent_by, may_lower, place,
+        content_digest, attributes, data, is_binary)
+    SELECT id, %(project_id)s, source, event_id, type, subject, observed_at, %(received_at)s, %(sent_by)s, %(may_lower)s,
+        place, content_digest, attributes, data, is_binary
+    FROM json_to_recordset(%(rows)s::json) AS r (id uuid, source text, event_id text, type text, subject text,
+        observed_at timestamptz, place integer, content_digest bigint, attributes json, data json, is_binary boolean)
+    ORDER BY id
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+"""
+
+
+def merge_events(tx: Transaction, events: Sequence[NewEvent], *, reception: Reception) -> set[bytes]:
+    """Keep those of the events that are not kept, waiting for whoever is about to keep one; return the identities of those."""
+    rows = [
+        {
+            "id": new.identity.hex(),
+            "source": new.event.source,
+            "event_id": new.event.event_id,
+            "type": new.event.type,
+            "subject": new.event.subject,
+            "observed_at": new.event.observed_at,
+            "place": new.event.place,
+            "content_digest": new.content_digest,
+            "attributes": dict(new.event.attributes) or None,
+            "data": orjson.Fragment(new.event.data_text) if new.event.data_text else None,
+            "is_binary": new.event.is_binary,
+        }
+        for new in events
+    ]
+    parameters = {
+        "project_id": reception.project_id,
+        "received_at": reception.received_at,
+        "sent_by": reception.sent_by or "-",
+        "may_lower": reception.may_lower,
+        "rows": orjson.dumps(rows).decode(),
+    }
+    return {row[0].bytes for row in tx.execute(MERGE_EVENTS, parameters)}
+
+
 @dataclass(frozen=True, slots=True)
 class KnownEvent:
     """An event that is kept already: since when, and a digest of what it says."""
@@ -211,9 +252,13 @@ LAST_SEARCHED: LiteralString = (
 )
 
 
+def is_plain(asked: EventFilter) -> bool:
+    """Tell whether a page shows all there is, so that it need not look further than it shows."""
+    return asked.source is None and asked.event_id is None and asked.type is None and asked.outcome is None
+
+
 def log_parameters(asked: EventFilter, *, after: LogPosition | None, limit: int) -> dict[str, Any]:
     """Return the parameters that name a page."""
-    is_plain = asked.source is None and asked.event_id is None and asked.type is None and asked.outcome is None
     identity = None
     if asked.source is not None and asked.event_id is not None:
         identity = UUID(bytes=identity_of(asked.project_id, asked.source, event_id=asked.event_id))
@@ -231,7 +276,7 @@ def log_parameters(asked: EventFilter, *, after: LogPosition | None, limit: int)
         "id": None if after is None else after.id,
         "with_kept": asked.outcome in (None, "accepted"),
         "with_refused": asked.outcome != "accepted",
-        "searched": limit if is_plain else SEARCHED_MAX,
+        "searched": limit if is_plain(asked) else SEARCHED_MAX,
         "limit": limit,
     }
 
@@ -243,7 +288,9 @@ def list_log(tx: Transaction, asked: EventFilter, *, after: LogPosition | None, 
 
 
 def last_searched(tx: Transaction, asked: EventFilter, *, after: LogPosition | None) -> LogPosition | None:
-    """Return where a page stopped looking, None where it has seen all there is."""
+    """Return where a page that was not filled stopped looking, None where it has seen all there is."""
+    if is_plain(asked):
+        return None
     parameters = {**log_parameters(asked, after=after, limit=SEARCHED_MAX), "searched": SEARCHED_MAX}
     with tx.cursor(row_factory=class_row(LogPosition)) as cursor:
         return cursor.execute(LAST_SEARCHED, parameters, prepare=False).fetchone()

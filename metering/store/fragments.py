@@ -26,7 +26,7 @@ TOUCHED: LiteralString = """
         SELECT r.metric_key, s.observed_at
         FROM (
             SELECT metric_key, first_at, boot_epoch, max(observed_at) AS last_at
-            FROM in_range WHERE boot_epoch < 2305843009213693952 GROUP BY metric_key, first_at, boot_epoch
+            FROM in_range WHERE boot_epoch < 18014398509481984 GROUP BY metric_key, first_at, boot_epoch
         ) r
         CROSS JOIN LATERAL (
             SELECT observed_at FROM measure
