@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.authentication import authenticate_caller, authenticate_token
+from api.authentication import authenticate_caller
 from api.body import JsonBody, new_router
 from api.context import ApiContext, context_of
 from api.nova.servers import ServerId
@@ -60,7 +60,7 @@ async def act_on_server(request: Request, id_: ServerId, body: JsonBody, microve
 def caller_of(request: Request, context: ApiContext) -> Caller:
     """Authenticate without holding a connection: reading a console waits for the host's agent."""
     with connection_of(context.pool) as connection:
-        return authenticate_caller(authenticate_token(request, connection))
+        return authenticate_caller(request, connection)
 
 
 def read_action(body: Any) -> tuple[str, Any]:
@@ -94,7 +94,7 @@ def stop(tx: Transaction, caller: Caller, *, id_: UUID, argument: Any, now: date
 
 
 def reboot(tx: Transaction, caller: Caller, *, id_: UUID, argument: Any, now: datetime, request_id: str) -> None:
-    """reboot {type: SOFT|HARD}: both give the guest a new boot; only a hard one wakes a guest that is off."""
+    """reboot {type: SOFT|HARD}: a soft one asks the guest first; only a hard one wakes a guest that is off."""
     kind: Any = cast(dict[str, Any], argument).get("type") if isinstance(argument, dict) else None
     if not isinstance(kind, str) or kind.upper() not in ("SOFT", "HARD"):
         raise Invalid("Invalid input for field/attribute type: it must be SOFT or HARD", field="type")
