@@ -18,9 +18,10 @@ import pytest
 from psycopg import sql
 
 from compute import service as compute
-from compute.domain_xml import domain_name, network_name
+from compute.domain_xml import SHUTDOWN_NAMESPACE, domain_name, network_name
 from compute.errors import InstanceNotFound
 from compute.hypervisor.host_network import read_routed_subnets
+from compute.lifecycle import derive_task
 from compute.model import Instance, LaunchRequest
 from entrypoints.bootstrap import choose_subnets, read_manifest
 from foundation.database import Pool, open_pool, transaction
@@ -32,6 +33,8 @@ pytestmark = pytest.mark.guests
 
 WAIT_S = 90
 POLL_INTERVAL_S = 1
+STOP_GRACE_S = 12
+DEAF = b"#!/bin/sh\nkillall acpid && echo deaf now\n"
 USER_DATA = b"#!/bin/sh\necho the order was $((6 * 7))\nping -c 3 -s 1000 8.8.8.8\n"
 COUNTERS: LiteralString = """
     SELECT m.value FROM measure m JOIN metric k ON k.key = m.metric_key JOIN resource r ON r.id = k.resource_id
@@ -68,6 +71,7 @@ class Site:
             "NEPHO_VAR": str(self.root),
             "NEPHO_INSTALLATION": self.installation,
             "NEPHO_POLL_INTERVAL_S": str(POLL_INTERVAL_S),
+            "NEPHO_STOP_GRACE_S": str(STOP_GRACE_S),
             "NEPHO_HYPERVISORS": "qemu:///system",
             "PYTHONPATH": str(ROOT),
         }
@@ -90,9 +94,9 @@ class Site:
         self.process = None
         return code
 
-    def launch(self) -> UUID:
+    def launch(self, user_data: bytes = USER_DATA) -> UUID:
         """Order one small guest."""
-        request = LaunchRequest(name="web", image_id=self.image_id, flavor_id="0", user_data=USER_DATA)
+        request = LaunchRequest(name="web", image_id=self.image_id, flavor_id="0", user_data=user_data)
         with transaction(self.pool) as tx:
             return compute.create_instances(tx, caller=self.caller, request=request, now=datetime.now(UTC))[0].id
 
@@ -106,6 +110,15 @@ class Site:
         """Order a guest's end."""
         with transaction(self.pool) as tx:
             compute.delete_instance(tx, caller=self.caller, instance_id=instance_id, now=datetime.now(UTC))
+
+    def stop(self, instance_id: UUID) -> None:
+        """Order a guest to be off."""
+        with transaction(self.pool) as tx:
+            compute.stop_instance(tx, caller=self.caller, instance_id=instance_id, now=datetime.now(UTC))
+
+    def is_asked(self, instance_id: UUID) -> bool:
+        """Whether the guest's power button was pressed in this boot."""
+        return SHUTDOWN_NAMESPACE in run("virsh", "dumpxml", domain_name(self.installation, instance_id))
 
     def read(self, instance_id: UUID) -> Instance:
         """The guest's record."""
@@ -269,10 +282,35 @@ def test_an_agent_killed_in_the_middle_leaves_no_orphan(site: Site, delay_s: flo
     assert site.kinds(instance_id) == ["create", "delete"]
 
 
+def test_guests_asked_by_an_agent_that_is_killed_end_stopped_the_deaf_one_by_a_cut_after_the_grace(site: Site) -> None:
+    obeying, deaf = site.launch(), site.launch(DEAF)
+    site.wait_until(lambda: "the order was 42" in site.console(obeying) and "deaf now" in site.console(deaf))
+    for instance_id in (obeying, deaf):
+        site.stop(instance_id)
+    site.wait_until(lambda: site.is_asked(deaf))
+    asked_at = time.monotonic()
+    site.kill()
+    assert derive_task(site.read(deaf)) == "powering-off"
+    time.sleep(4)
+    site.start()
+    for instance_id in (obeying, deaf):
+        site.wait_until(lambda instance_id=instance_id: site.read(instance_id).vm_state == "stopped")
+        assert site.kinds(instance_id) == ["create", "stop"]
+    assert STOP_GRACE_S - 2 < time.monotonic() - asked_at < STOP_GRACE_S + 15
+    assert "shutting down" in site.console(obeying)
+    assert "shutting down" not in site.console(deaf)
+    for instance_id in (obeying, deaf):
+        site.delete(instance_id)
+        site.wait_until(lambda instance_id=instance_id: site.is_gone(instance_id))
+    site.wait_until(lambda: [trace for trace in site.traces() if "table" not in trace] == [])
+
+
 def test_ctrl_c_stops_the_guests_and_the_next_start_finds_them_again(site: Site) -> None:
     instance_id = site.active()
     boot_epoch = site.read(instance_id).boot_epoch
+    site.wait_until(lambda: "the order was 42" in site.console(instance_id))
     assert site.interrupt() == 0
+    assert '"cut": 0' in (site.root / "agent.log").read_text(), "the guest shut itself down"
     assert site.kinds(instance_id) == ["create", "host_down"]
     assert run("virsh", "domstate", domain_name(site.installation, instance_id)).strip() == "shut off"
     kept = {domain_name(site.installation, instance_id), str(site.root / "instances" / str(instance_id))}
