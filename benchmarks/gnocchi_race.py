@@ -74,10 +74,10 @@ def make_metrics(product: Product, count: int) -> tuple[list[str], float]:
     return [made[name] for name in sorted(made)], count / elapsed
 
 
-def make_bodies(metric_ids: Sequence[str], *, per_metric: int, batches: int) -> list[bytes]:
-    """Write the batches before the clock starts; a repeat is the same measure of the batch before."""
+def make_bodies(metric_ids: Sequence[str], *, per_metric: int, batches: int, first: int = 0) -> list[bytes]:
+    """Write the batches before the clock starts, from the first on; a repeat is the same measure of the batch before."""
     bodies: list[bytes] = []
-    for batch in range(batches):
+    for batch in range(first, first + batches):
         document: dict[str, list[dict[str, Any]]] = {}
         for place, metric_id in enumerate(metric_ids):
             own = [measure(place, batch * per_metric + n) for n in range(per_metric)]

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from psycopg import connect
 
 from benchmarks.database import ROOT, migrated
 from benchmarks.ingest import TICKS_PER_S, sign_in
+from benchmarks.memory import descendants
 from foundation.database import open_pool, transaction
 from foundation.ids import new_hex_id
 from identity.service import bootstrap
@@ -46,21 +47,11 @@ class Product:
 
 def tree_cpu_s(root: int) -> float:
     """Return the CPU of a process, of its living descendants, and of those of them that ended and were waited for."""
-    children: dict[int, list[int]] = {}
-    used: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        pid = int(path.parent.name)
-        children.setdefault(int(fields[1]), []).append(pid)
-        used[pid] = sum(map(int, fields[11:15]))
-    total, waiting = 0, [root]
-    while waiting:
-        pid = waiting.pop()
-        total += used.get(pid, 0)
-        waiting += children.get(pid, [])
+    total = 0
+    for pid in descendants(root):
+        with suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += sum(map(int, fields[11:15]))
     return total / TICKS_PER_S
 
 
