@@ -4,7 +4,7 @@ import psycopg
 from rich.console import Console
 
 from api.native.doctor import to_diagnosis
-from entrypoints.sample_data import find_database_url
+from entrypoints.installed_database import find_database_url
 from foundation.clock import utc_now
 from foundation.database import Isolation, Pool, open_pool, transaction
 from foundation.errors import DomainError

@@ -20,6 +20,7 @@ from billing import service as billing
 from billing.model import OUTGOING_BYTES, Authorship, Invoice
 from billing.prices import CounterPrice, DiskPrice, FlavorPrice, Price, StatePrice
 from billing.proration import month_containing
+from entrypoints.installed_database import find_database_url
 from entrypoints.sample_history import HISTORIES, LARGE, MEDIUM, SMALL, ZONE, Fact
 from foundation.clock import utc_now
 from foundation.database import Pool, Transaction, open_pool, transaction
@@ -32,7 +33,6 @@ from identity.model import ADMIN, DEFAULT_DOMAIN_ID, Project, Token, UserId
 from identity.service import Reference, find_referenced_project
 from metering.model import LifecycleEvent, Sample
 from metering.service import ingest_samples, record_lifecycle_event
-from provision.installation import this_installation
 
 SERIES = "SAMPLE"
 ISSUER_NAME = "SAMPLE DATA - not a real invoice"
@@ -179,22 +179,6 @@ def show(billed: dict[str, list[Invoice]], *, output: Console) -> None:
             table.add_row(name, invoice.label, first, last, f"{invoice.total:,.0f} {invoice.currency}")
     output.print(table)
     output.print("Sign in as admin and choose one of these projects to look at it.")
-
-
-def find_database_url(settings: Settings) -> str | None:
-    """Return the database that the settings name, or the embedded one if it runs."""
-    given = settings.database_url.get_secret_value()
-    if given:
-        return given
-    socket_dir = this_installation().runtime_dir / "postgresql"
-    if not socket_dir.exists():
-        return None
-    from provision.timescaledb import Cluster
-
-    installation = this_installation()
-    return Cluster(
-        installation.var, installation.var / "postgresql", socket_dir, installation.logs / "postgresql.log"
-    ).url()
 
 
 def main() -> int:

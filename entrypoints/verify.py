@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from entrypoints.sample_data import find_database_url
+from entrypoints.installed_database import find_database_url
 from foundation.database import Isolation, Pool, open_pool, transaction
 from foundation.errors import DomainError
 from foundation.instruments import recorder

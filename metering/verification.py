@@ -12,7 +12,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from metering.counters import EPOCH, Reading, increase_of
-from metering.model import MeterType
+from metering.model import BOOT_SKEW_MAX_S, MeterType
 from metering.rollups import bucket_start_us
 from metering.samples import MICROSECOND, instant_of, microseconds_of
 
@@ -171,8 +171,10 @@ def recompute(
     bucket: OpenBucket | None = None
     for reading in readings:
         boot = reading.boot_epoch
-        previous = latest[boot] if boot in latest else find_previous(reading)
-        latest[boot] = reading
+        previous = None
+        if may_have_previous(reading):
+            previous = latest[boot] if boot in latest else find_previous(reading)
+            latest[boot] = reading
         start_us = bucket_start_us(microseconds_of(reading.observed_at), granularity_us)
         if bucket is not None and bucket.start_us != start_us:
             yield bucket.closed()
@@ -188,6 +190,11 @@ def recompute(
             bucket.is_dirty = True
     if bucket is not None:
         yield bucket.closed()
+
+
+def may_have_previous(reading: Reading) -> bool:
+    """Tell whether a reading can follow another: an event's mark stands where a boot does, far in the future, and is its own."""
+    return reading.boot_epoch <= microseconds_of(reading.observed_at) + BOOT_SKEW_MAX_S * 1_000_000
 
 
 def elapsed_s(reading: Reading, previous: Reading | None) -> float:

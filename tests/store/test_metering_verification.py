@@ -114,6 +114,22 @@ def test_whatever_is_rolled_up_is_proven_to_the_bit(
     assert stored == (sum(verdict.checked for verdict in found),)
 
 
+def test_events_of_one_instant_are_told_apart_by_marks_and_follow_nothing(tx: Transaction) -> None:
+    resource = new_id()
+    ingest_samples(
+        tx, [a_sample(0, 1, resource_id=resource, meter="orders", meter_type="delta")], received_at=RECEIVED_AT
+    )
+    metric_id, key = metric_of(tx, resource, "orders")
+    for mark in (2**54 + 5, 2**54 + 9, 2**54 + 22 * 10**16):
+        tx.execute(
+            "INSERT INTO measure (metric_key, observed_at, boot_epoch, value) VALUES (%s, %s, %s, 3)",
+            (key, at(30), mark),
+        )
+    roll_up_all(tx)
+    (minutes, hours) = verdicts(tx, metric_id)
+    assert (minutes.checked, hours.checked, minutes.differences + hours.differences) == (1, 1, ())
+
+
 def a_history(tx: Transaction, resource: UUID) -> UUID:
     """Two boots, a reset and a quiet hour, rolled up."""
     samples = [a_sample(20 * n, 7.5 * n * n, resource_id=resource, boot_epoch=BOOT) for n in range(30)]
