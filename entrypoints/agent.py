@@ -4,6 +4,7 @@ import sys
 
 import structlog
 
+from collectors.guest_note import GuestNote
 from collectors.spool import Spool
 from collectors.stop_note import StopNote
 from compute.hypervisor.drivers import open_hypervisor
@@ -50,6 +51,7 @@ def main() -> int:
             settings.poll_interval_s,
             StopNote(root / "run" / "agent-stopped.json"),
             settings.stop_grace_s,
+            GuestNote(root / "spool" / "guests.json"),
         ),
         clock=utc_now,
         on_wake=signals.wake.set,

@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 
 from collectors.delivery import SampleDelivery
+from collectors.guest_note import GuestNote
 from collectors.lifecycle import LOOK_AGAIN, HeardNotice, ends_after
 from collectors.spool import Spool, SpoolFull
 from collectors.stop_note import StopNote
@@ -61,6 +62,7 @@ class AgentSettings:
     poll_interval_s: float
     stop_note: StopNote
     stop_grace_s: float = 60.0
+    guest_note: GuestNote | None = None
 
 
 class HostAgent:
@@ -126,6 +128,8 @@ class HostAgent:
     def step(self, now: datetime) -> datetime:
         """Do all that is due; return when to step again at the latest. Raises StaleAgent when another agent took the host."""
         self._step_at = now
+        if not self._readings.hostname:
+            self._attempt("poll", self._recall_host)
         if self.session is not None:
             self._attempt("poll", self._read_going)
             self._attempt("poll", self._readings.poll_if_due)
@@ -185,6 +189,12 @@ class HostAgent:
         self._reconcile_at = self._now() + timedelta(seconds=RETRY_INTERVAL_S)
 
     # Reading
+
+    def _recall_host(self) -> None:
+        """Know the host and whose its guests are before the database tells, so that they are read while it is away."""
+        self._readings.hostname = self._hypervisor.capacity().hostname
+        if self._settings.guest_note is not None:
+            self._readings.specs = self._settings.guest_note.read()
 
     def _read_going(self) -> None:
         """Read guests that were heard to shut down, before their hypervisor process is gone with what it counted."""
@@ -278,6 +288,8 @@ class HostAgent:
             networks = compute.networks_wanted(tx, host_id)
             consoles = compute.console_requests(tx, host_id)
         self._readings.specs = {instance.instance_id: instance.spec for instance in desired}
+        if self._settings.guest_note is not None:
+            self._settings.guest_note.keep(self._readings.specs)
         if consoles:
             self._answer_consoles(consoles)
         now, grace_s = self._now(), self._settings.stop_grace_s
