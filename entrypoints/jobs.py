@@ -25,6 +25,7 @@ from foundation.errors import Unavailable
 from foundation.instruments import counter, histogram, recorder
 from identity import service as identity
 from metering import service as metering
+from metering.service import event_meters, events
 from scaling import service as scaling
 
 log = structlog.get_logger()
@@ -140,6 +141,7 @@ def tick() -> None:
             (evaluate_alarms, alarms.has_due(tx, now=now)),
             (send_deliveries, alarms.has_due_deliveries(tx, now=now)),
             (converge_groups, scaling.has_due(tx, now=now)),
+            (count_past_events, event_meters.has_past_events_due(tx)),
         ]
     for shard in due_shards:
         roll_up.apply_async((shard,), expires=TICK_EXPIRES_S)
@@ -160,6 +162,17 @@ def roll_up(shard: int) -> None:
         ROLLED_BUCKETS.add(result.buckets)
         if not result.more:
             return
+
+
+@task("count_past_events")
+def count_past_events() -> None:
+    """Let meters that were just made count the events that came before them, some thousands a transaction."""
+
+    def count_some() -> int:
+        with transaction(database()) as tx:
+            return event_meters.count_past_events(tx)
+
+    repeat_until_done(count_some)
 
 
 @task("relay_outbox")
@@ -209,6 +222,7 @@ def housekeeping() -> None:
         "handled events": lambda tx: outbox.drop_handled(tx, before=now - OUTBOX_KEPT),
         "finished deliveries": lambda tx: alarms.drop_finished_deliveries(tx, before=now - DELIVERIES_KEPT),
         "deleted instances": lambda tx: compute.drop_deleted_instances(tx, before=now - DELETED_INSTANCES_KEPT),
+        "refused events": lambda tx: events.drop_expired_refusals(tx, now=now),
     }
     for kind, forget in steps.items():
         try:

@@ -1,5 +1,6 @@
 """Meters of events on a real database: they count the past too, miss nothing that comes while they are made, and never change."""
 
+import os
 import threading
 from datetime import timedelta
 from decimal import Decimal
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from entrypoints import jobs
 from foundation.database import Pool, Transaction, transaction
 from foundation.errors import Forbidden
 from foundation.ids import new_hex_id
@@ -257,3 +259,17 @@ def test_the_rollups_of_what_events_counted_can_be_proven(tx: Transaction) -> No
     verdict = verify_part(tx, part)
     assert (verdict.checked > 1, verdict.differences) == (True, ())
     assert usage(tx, project, meter)
+
+
+def test_the_worker_counts_the_past_of_a_new_meter(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PAST_AT_BIRTH", 1)
+    monkeypatch.setitem(jobs.pools, os.getpid(), pool)
+    project = a_project()
+    with transaction(pool) as tx:
+        send(tx, project, [wire(n) for n in range(50)])
+        meter = make_meter(tx, project)
+        assert has_past_events_due(tx)
+    jobs.count_past_events()
+    with transaction(pool) as tx:
+        assert get_meter(tx, meter.name, project_id=project).past_until is None
+        assert usage(tx, project, meter) == {"customer": "500"}
