@@ -1,10 +1,15 @@
 """Events on a real database: each kept and counted once, whatever comes how often, how late, in what order and from how many."""
 
+import os
 import random
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +33,22 @@ from tests.event_builders import NOW, a_sender, make_meter, outcomes, received, 
 from tests.metering_builders import a_project, at
 
 HOUR_US = 3_600_000_000
+ROOT = Path(__file__).parent.parent.parent
+DOOMED = """
+import sys
+from foundation.database import open_pool, transaction
+from tests.event_builders import send, wire
+
+url, project, moment = sys.argv[1:]
+pool = open_pool(url, size_max=1, application_name="doomed")
+with transaction(pool) as tx:
+    send(tx, project, [wire(n) for n in range(100)])
+    if moment == "before":
+        print("there", flush=True)
+        sys.stdin.read()
+print("there", flush=True)
+sys.stdin.read()
+"""
 ALL_TIME = TimeInterval(at(-40 * 365 * 86_400), at(365 * 86_400))
 
 
@@ -343,3 +364,29 @@ def test_the_database_refuses_what_the_code_should_have(tx: Transaction) -> None
     with pytest.raises(psycopg.errors.CheckViolation), tx.transaction():
         tx.execute("UPDATE event SET observed_at = '1960-01-01Z' WHERE id = %s", (UUID(int=1),))
     assert a_sender(project).project_id == project
+
+
+@pytest.mark.parametrize(("moment", "kept"), [("before", 0), ("after", 100)])
+def test_a_request_that_is_killed_keeps_all_or_nothing_and_its_retry_counts_once(
+    pool: Pool, database_url: str, moment: str, kept: int
+) -> None:
+    project = a_project()
+    with transaction(pool) as tx:
+        meter = make_meter(tx, project)
+    with subprocess.Popen(
+        [sys.executable, "-c", DOOMED, database_url, project, moment],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "there\n"
+        child.send_signal(signal.SIGKILL)
+        child.wait(10)
+    with transaction(pool) as tx:
+        assert sum(used(tx, project, meter.name).values()) == 10 * kept
+    with transaction(pool) as tx:
+        assert outcomes(send(tx, project, [wire(n) for n in range(100)])) == ["d" if kept else "a"] * 100
+        assert used(tx, project, meter.name) == {"customer": Decimal(1_000)}
