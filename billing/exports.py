@@ -18,6 +18,7 @@ INVOICE_COLUMNS = (
     "invoice", "project_id", "period_start", "period_end", "currency", "line", "description", "meter", "resource_id",
     "resource_name", "state", "flavor_name", "started_at", "ended_at", "quantity", "unit", "unit_price",
     "base_quantity", "base_unit", "amount_unrounded", "amount", "tax_rate", "price_version_number", "usage_digest",
+    "adjusts_invoice", "adjusts_line",
 )  # fmt: skip
 USAGE_COLUMNS = (
     "project_id", "resource_id", "resource_name", "meter", "flavor_name", "state", "quantity", "unit", "amount",
@@ -61,7 +62,16 @@ def invoice_csv(invoice: Invoice, lines: Sequence[InvoiceLine], taxes: Sequence[
         "period_end": invoice.period_end,
         "currency": invoice.currency,
     }
-    rows: list[dict[str, object]] = [{**head, **line_members(line), "line": line.number} for line in lines]
+    rows: list[dict[str, object]] = [
+        {
+            **head,
+            **line_members(line),
+            "line": line.number,
+            "adjusts_invoice": line.adjusts_invoice,
+            "adjusts_line": line.adjusts_line,
+        }
+        for line in lines
+    ]
     for tax in taxes:
         rows.append({**head, "description": "Tax", "tax_rate": tax.tax_rate, "amount": tax.tax})
     rows.append({**head, "description": "Total", "amount": invoice.total})

@@ -14,6 +14,7 @@ from billing.canonical import canonical_json, digest_of
 from billing.model import (
     DISK_SPACE,
     INSTANCE_TIME,
+    AdjustedInvoice,
     BillingAccount,
     Charge,
     InvoiceLine,
@@ -37,8 +38,10 @@ def compose_statement(
     windows: Sequence[PriceWindow],
     period: TimeInterval,
     rated_until: datetime,
+    adjustments: Sequence[InvoiceLine] = (),
+    adjusted: Sequence[AdjustedInvoice] = (),
 ) -> Statement:
-    """Make the statement of a period from its charges; pure, so a rerun gives the same.
+    """Make the statement of a period from its charges and the adjustments of earlier invoices; pure, so a rerun gives the same.
 
     Rounding happens at ROUNDING_PLACE in the account's mode, nowhere else. `rated_until` is the instant up to which
     the usage was read: the period's end, or the present where that is earlier.
@@ -48,6 +51,7 @@ def compose_statement(
             compose_line(tuple(group), number=number, tax_rate=account.tax_rate)
             for number, (_, group) in enumerate(groupby(sorted(rated.charges, key=line_key), key=line_key), start=1)
         ]
+        exact += [replace(line, number=number) for number, line in enumerate(adjustments, start=len(exact) + 1)]
         lines, taxes = round_by_rate(exact, account=account)
         subtotal = sum((tax.base for tax in taxes), Decimal(0))
         tax_total = sum((tax.tax for tax in taxes), Decimal(0))
@@ -62,6 +66,7 @@ def compose_statement(
         subtotal=subtotal,
         tax_total=tax_total,
         total=subtotal + tax_total,
+        adjusted=tuple(adjusted),
     )
     assert_statement_foots(statement, rated)
     return statement
@@ -146,7 +151,7 @@ def share_out(lines: Sequence[InvoiceLine], *, total: Decimal, currency: str) ->
 def assert_statement_foots(statement: Statement, rated: Rated) -> None:
     """Assert what must hold of every statement: no charge lost on the way to a line, and every displayed figure foots."""
     charged = sum((charge.amount for charge in rated.charges), Fraction(0))
-    assert statement.subtotal_exact == charged, "the lines are all of the charges"
-    assert sum(line.charge_count for line in statement.lines) == len(rated.charges)
+    assert statement.usage_exact == charged, "the lines are all of the charges"
+    assert sum(line.charge_count for line in statement.lines if not line.is_adjustment) == len(rated.charges)
     assert sum((line.amount for line in statement.lines), Decimal(0)) == statement.subtotal
     assert statement.total == statement.subtotal + statement.tax_total

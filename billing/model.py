@@ -198,6 +198,14 @@ class InvoiceLine:
     amount: Decimal
     charge_count: int
     usage_digest: str
+    adjusts_invoice_id: InvoiceId | None = None
+    adjusts_invoice: str | None = None
+    adjusts_line: int | None = None
+
+    @property
+    def is_adjustment(self) -> bool:
+        """Tell whether the line corrects an earlier invoice; its quantity is then a difference, and may be negative."""
+        return self.adjusts_invoice_id is not None
 
     @property
     def amount_exact(self) -> Fraction:
@@ -215,6 +223,16 @@ class InvoiceTax:
 
 
 @dataclass(frozen=True, slots=True)
+class AdjustedInvoice:
+    """A final invoice that a statement adjusts, and the final ones that had carried some of its late usage before."""
+
+    id: InvoiceId
+    label: str
+    carried_by: tuple[InvoiceId, ...]
+    versions: tuple[PriceVersion, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """What a period costs: lines, tax and total, before or after it becomes an invoice."""
 
@@ -228,12 +246,21 @@ class Statement:
     subtotal: Decimal
     tax_total: Decimal
     total: Decimal
+    adjusted: tuple[AdjustedInvoice, ...] = ()
 
     @property
     def versions(self) -> tuple[PriceVersion, ...]:
-        """The price versions used, each once, in the order in which they held."""
+        """The price versions used, each once: those of the period in the order in which they held, then those of what is adjusted."""
         used = {window.version.id: window.version for window in self.windows if window.version is not None}
+        priced = {line.price_version_id for line in self.lines if line.is_adjustment}
+        for invoice in self.adjusted:
+            used.update({one.id: one for one in invoice.versions if one.id in priced and one.id not in used})
         return tuple(used.values())
+
+    @property
+    def usage_exact(self) -> Fraction:
+        """The exact sum of the lines of the period's own usage."""
+        return sum((line.amount_exact for line in self.lines if not line.is_adjustment), Fraction(0))
 
     @property
     def subtotal_exact(self) -> Fraction:

@@ -10,6 +10,7 @@ from billing.model import (
     INSTANCE_TIME,
     OUTGOING_BYTES,
     UNROUNDED_SCALE,
+    AdjustedInvoice,
     InvoiceLine,
     InvoiceTax,
     PriceVersion,
@@ -41,6 +42,14 @@ def quantity_in_unit(line: InvoiceLine) -> Decimal:
 
 def describe_line(line: InvoiceLine) -> str:
     """Say in words what a line charges for."""
+    if line.is_adjustment:
+        place = f" line {line.adjusts_line}" if line.adjusts_line is not None else ""
+        return f"adjusts {line.adjusts_invoice}{place}: {describe_usage(line)}"
+    return describe_usage(line)
+
+
+def describe_usage(line: InvoiceLine) -> str:
+    """Say what was used."""
     if line.meter == INSTANCE_TIME:
         return f"{line.resource_name}: {line.flavor_name}, {line.state}"
     return f"{line.resource_name}: {METER_WORDS.get(line.meter, line.meter)}"
@@ -74,8 +83,8 @@ def window_members(window: PriceWindow) -> dict[str, object]:
 
 
 def line_members(line: InvoiceLine) -> dict[str, object]:
-    """Return a line as named members: exact quantities, the price, and both amounts."""
-    return {
+    """Return a line as named members: exact quantities, the price, both amounts, and of an adjustment what it adjusts."""
+    members: dict[str, object] = {
         "number": line.number,
         "description": describe_line(line),
         "meter": line.meter,
@@ -100,6 +109,15 @@ def line_members(line: InvoiceLine) -> dict[str, object]:
         "charge_count": line.charge_count,
         "usage_digest": line.usage_digest,
     }
+    if line.is_adjustment:
+        adjusts = {"invoice_id": line.adjusts_invoice_id, "invoice": line.adjusts_invoice, "line": line.adjusts_line}
+        members["adjusts"] = adjusts
+    return members
+
+
+def adjusted_members(adjusted: AdjustedInvoice) -> dict[str, object]:
+    """Return which invoice is adjusted and which had carried some of it before: what a rerun needs beside the snapshot."""
+    return {"invoice_id": adjusted.id, "invoice": adjusted.label, "carried_by": adjusted.carried_by}
 
 
 def tax_members(tax: InvoiceTax) -> dict[str, object]:
@@ -124,7 +142,7 @@ def unbilled_members(item: Unbilled) -> dict[str, object]:
 def statement_members(statement: Statement) -> dict[str, object]:
     """Return the whole content of a statement: what it says depends on usage, prices and terms, never on when it ran."""
     account = statement.account
-    return {
+    members: dict[str, object] = {
         "format": DOCUMENT_FORMAT,
         "project_id": account.project_id,
         "issuer_name": account.issuer_name,
@@ -145,6 +163,9 @@ def statement_members(statement: Statement) -> dict[str, object]:
         "tax_total": statement.tax_total,
         "total": statement.total,
     }
+    if statement.adjusted:
+        members["adjusted_invoices"] = [adjusted_members(invoice) for invoice in statement.adjusted]
+    return members
 
 
 def statement_document(statement: Statement) -> bytes:

@@ -32,6 +32,14 @@ class Period(BaseModel):
     time_zone: str
 
 
+class Adjusts(BaseModel):
+    """The line of an earlier invoice that is corrected; null where that invoice has no such line."""
+
+    invoice_id: UUID
+    invoice: str
+    line: int | None
+
+
 class CostLine(BaseModel):
     """A line: `amount` is its share of the rounded subtotal, `amount_unrounded` what it is exactly."""
 
@@ -58,6 +66,7 @@ class CostLine(BaseModel):
     price_version_number: int
     charge_count: int
     usage_digest: str
+    adjusts: Adjusts | None = None
 
 
 class UnbilledUsage(BaseModel):

@@ -10,7 +10,7 @@ from api.native.billing_answers import CostLine, PriceVersionAnswer
 from billing.canonical import plain
 from billing.invoicing import ROUNDING_PLACE
 from billing.service import Explanation
-from billing.service.explanations import CounterEvidence, SegmentEvidence
+from billing.service.explanations import AdjustmentEvidence, CounterEvidence, SegmentEvidence
 from billing.statement import formula_of, line_members, version_terms
 
 
@@ -52,6 +52,16 @@ class CounterAnswer(BaseModel):
     next_from: datetime | None
 
 
+class AdjustmentAnswer(BaseModel):
+    """The quantities of which an adjustment is the difference: known now, less billed on the original, less carried by others since."""
+
+    invoice_id: UUID
+    invoice: str
+    known: str
+    billed: str
+    carried: str
+
+
 class ExplanationAnswer(BaseModel):
     """Why a line is what it is; `holds` tells that the usage read again is the usage charged."""
 
@@ -63,6 +73,7 @@ class ExplanationAnswer(BaseModel):
     price_version: PriceVersionAnswer
     segments: list[SegmentAnswer]
     counter: CounterAnswer | None
+    adjustment: AdjustmentAnswer | None
     holds: bool
 
 
@@ -77,9 +88,21 @@ def to_explanation(explanation: Explanation) -> ExplanationAnswer:
         "price_version": version_terms(explanation.version),
         "segments": [segment_members(segment) for segment in explanation.segments],
         "counter": counter_members(explanation.counter) if explanation.counter is not None else None,
+        "adjustment": adjustment_members(explanation.adjustment) if explanation.adjustment is not None else None,
         "holds": explanation.holds,
     }
     return ExplanationAnswer.model_validate(plain(members))
+
+
+def adjustment_members(adjustment: AdjustmentEvidence) -> dict[str, object]:
+    """Return what an adjustment is the difference of as named members."""
+    return {
+        "invoice_id": adjustment.invoice_id,
+        "invoice": adjustment.invoice,
+        "known": adjustment.known,
+        "billed": adjustment.billed,
+        "carried": adjustment.carried,
+    }
 
 
 def segment_members(segment: SegmentEvidence) -> dict[str, object]:

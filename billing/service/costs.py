@@ -8,6 +8,7 @@ from fractions import Fraction
 from billing.model import Statement
 from billing.proration import month_containing, seconds_of
 from billing.service.accounts import account_of, zone_of
+from billing.service.adjustments import read_originals
 from billing.service.rated import rate_period
 from foundation.database import Transaction
 from foundation.interval import TimeInterval
@@ -37,16 +38,18 @@ def cost_so_far(tx: Transaction, project_id: str, now: datetime) -> Cost:
     """Return what the running month of the account's zone costs up to now: what a draft made now would say."""
     account = account_of(tx, project_id)
     period = month_containing(now, zone_of(account))
-    statement = rate_period(tx, account, period=period, now=now)
+    originals = read_originals(tx, account, period=period, as_of=None)
+    statement = rate_period(tx, account, period=period, now=now, originals=originals)
     return Cost(statement, forecast_of(statement))
 
 
 def forecast_of(statement: Statement) -> Forecast | None:
-    """Stretch the exact subtotal from the time that has passed to the whole period."""
+    """Stretch the exact usage from the time that has passed to the whole period; adjustments of earlier ones do not grow."""
     if statement.rated_until <= statement.period.start:
         return None
     passed = Fraction(seconds_of(TimeInterval(statement.period.start, statement.rated_until)))
-    stretched = statement.subtotal_exact * Fraction(seconds_of(statement.period)) / passed
+    growing = statement.usage_exact * Fraction(seconds_of(statement.period)) / passed
+    stretched = growing + statement.subtotal_exact - statement.usage_exact
     account = statement.account
     subtotal = round_exact(stretched, currency=account.currency, mode=account.rounding)
     tax = Fraction(subtotal) * Fraction(account.tax_rate)

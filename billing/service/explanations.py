@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from billing.adjustments import Balance, balances_of, proof_of, terms_of
 from billing.errors import InvoiceLineNotFound
 from billing.invoicing import compose_line, line_key
 from billing.model import Charge, Invoice, InvoiceLine, PriceVersion, PriceWindow
-from billing.service.invoices import account_at, get_invoice, stored_windows
+from billing.service.adjustments import read_original
+from billing.service.invoices import get_invoice
 from billing.service.rated import STATE_METERS, kept_quantity, rate_meter
+from billing.service.reruns import account_at, stored_adjusted, stored_windows
 from billing.store import invoices as store
 from foundation.database import Transaction
 from foundation.interval import TimeInterval
@@ -55,6 +58,17 @@ class CounterEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class AdjustmentEvidence:
+    """Why an earlier invoice is adjusted: what is known now, what it had charged, and what other invoices had carried since."""
+
+    invoice_id: UUID
+    invoice: str
+    known: Decimal
+    billed: Decimal
+    carried: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a line is what it is; `holds` tells that what was read again is what was charged, to the last digit."""
 
@@ -63,6 +77,7 @@ class Explanation:
     version: PriceVersion
     segments: tuple[SegmentEvidence, ...]
     counter: CounterEvidence | None
+    adjustment: AdjustmentEvidence | None
     holds: bool
 
 
@@ -81,9 +96,13 @@ def explain_line(
     """
     invoice = get_invoice(tx, invoice_id, project_id=project_id)
     line = find_line(tx, invoice, line_number)
-    windows = stored_windows(tx, invoice)
-    rated = rate_meter(tx, account_at(invoice), windows, meter=line.meter, as_of=invoice.snapshot)
-    charges = [charge for charge in rated.charges if is_charge_of(charge, line)]
+    if line.adjusts_invoice_id is not None:
+        balance, windows = read_balance(tx, invoice, line, original_id=line.adjusts_invoice_id)
+        charges = list(balance.charges)
+    else:
+        balance, windows = None, stored_windows(tx, invoice)
+        rated = rate_meter(tx, account_at(invoice), windows, meter=line.meter, as_of=invoice.snapshot)
+        charges = [charge for charge in rated.charges if is_charge_of(charge, line)]
     counter = None
     if line.meter not in STATE_METERS:
         parts = [charge.interval for charge in charges]
@@ -95,8 +114,42 @@ def explain_line(
         version=version_of(windows, line),
         segments=tuple(segment_of(charge) for charge in charges) if counter is None else (),
         counter=counter,
-        holds=is_proven(line, charges, counter),
+        adjustment=adjustment_evidence(line, balance) if balance is not None else None,
+        holds=is_proven(line, charges, counter) if balance is None else is_balance_proven(line, balance, counter),
     )
+
+
+def read_balance(
+    tx: Transaction, invoice: Invoice, line: InvoiceLine, *, original_id: UUID
+) -> tuple[Balance, Sequence[PriceWindow]]:
+    """Read what a line adjusts again: the original's prices and lines, and its usage as of what the adjusting invoice saw."""
+    original_invoice = get_invoice(tx, original_id)
+    carried_by = stored_adjusted(tx, invoice)[original_id]
+    original = read_original(tx, original_invoice, as_of=invoice.snapshot, carried_by=carried_by)
+    windows = stored_windows(tx, original_invoice)
+    for balance in balances_of(original):
+        if balance.terms == terms_of(line):
+            return balance, windows
+    return Balance(terms_of(line), (), (), ()), windows
+
+
+def adjustment_evidence(line: InvoiceLine, balance: Balance) -> AdjustmentEvidence:
+    """Write down the three quantities of which an adjustment is the difference."""
+    assert line.adjusts_invoice_id is not None
+    assert line.adjusts_invoice is not None
+    return AdjustmentEvidence(
+        invoice_id=line.adjusts_invoice_id,
+        invoice=line.adjusts_invoice,
+        known=balance.known,
+        billed=balance.billed_before,
+        carried=balance.carried_before,
+    )
+
+
+def is_balance_proven(line: InvoiceLine, balance: Balance, counter: CounterEvidence | None) -> bool:
+    """Tell whether what was read again leaves what the line charges, by the same proof."""
+    foots = counter is None or kept_quantity(sum((h.increase for h in counter.hours), Decimal(0))) == balance.known
+    return balance.missing == line.base_quantity and proof_of(balance) == line.usage_digest and foots
 
 
 def find_line(tx: Transaction, invoice: Invoice, number: int) -> InvoiceLine:

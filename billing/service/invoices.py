@@ -1,6 +1,5 @@
 """Invoices: drafted as often as wanted, finalized once, proven by a rerun."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,15 +26,15 @@ from billing.model import (
     InvoiceLine,
     InvoiceStatus,
     InvoiceTax,
-    PriceWindow,
 )
 from billing.service.accounts import account_of
+from billing.service.adjustments import read_original, read_originals
 from billing.service.plans import SYSTEM
 from billing.service.rated import rate_period, rate_windows
+from billing.service.reruns import account_at, stored_adjusted, stored_windows
 from billing.statement import statement_document
 from billing.store import accounts as accounts_store
 from billing.store import invoices as store
-from billing.store import plans as plans_store
 from foundation import outbox
 from foundation.database import Transaction
 from foundation.ids import new_id
@@ -186,9 +185,10 @@ def finalize_invoice(
 def compute_content(
     tx: Transaction, account: BillingAccount, *, period: TimeInterval, now: datetime
 ) -> store.DraftContent:
-    """Rate a period as of a snapshot taken now, which is kept so that the same can be computed again."""
+    """Rate a period, and what earlier invoices lack, as of a snapshot taken now, which is kept so that the same can be computed again."""
     snapshot = take_snapshot(tx)
-    statement = rate_period(tx, account, period=period, now=now, as_of=snapshot)
+    originals = read_originals(tx, account, period=period, as_of=snapshot)
+    statement = rate_period(tx, account, period=period, now=now, as_of=snapshot, originals=originals)
     document = statement_document(statement)
     return store.DraftContent(statement, document, digest_of(document), snapshot)
 
@@ -270,6 +270,10 @@ def invoice_document(tx: Transaction, invoice_id: InvoiceId) -> bytes:
 def verify_invoice(tx: Transaction, invoice_id: UUID, *, project_id: str | None = None) -> Verification:
     """Compute an invoice again from the usage that its snapshot saw and the prices that it stored, and compare."""
     invoice = get_invoice(tx, invoice_id, project_id=project_id)
+    originals = [
+        read_original(tx, get_invoice(tx, original_id), as_of=invoice.snapshot, carried_by=carried_by)
+        for original_id, carried_by in stored_adjusted(tx, invoice).items()
+    ]
     statement = rate_windows(
         tx,
         account_at(invoice),
@@ -277,36 +281,10 @@ def verify_invoice(tx: Transaction, invoice_id: UUID, *, project_id: str | None 
         period=invoice.period,
         rated_until=invoice.rated_until,
         as_of=invoice.snapshot,
+        originals=originals,
     )
     found = digest_of(statement_document(statement))
     return Verification(invoice.id, invoice.digest, found, link_holds(invoice))
-
-
-def account_at(invoice: Invoice) -> BillingAccount:
-    """Return the account's terms as the invoice stored them."""
-    return BillingAccount(
-        project_id=invoice.project_id,
-        time_zone=invoice.time_zone,
-        currency=invoice.currency,
-        tax_rate=invoice.tax_rate,
-        rounding=invoice.rounding,
-        issuer_name=invoice.issuer_name,
-        series=invoice.series,
-    )
-
-
-def stored_windows(tx: Transaction, invoice: Invoice) -> tuple[PriceWindow, ...]:
-    """Return the price windows that an invoice stored; a plan assigned since then does not touch it."""
-    written = json.loads(store.read_document(tx, invoice.id))["price_windows"]
-    version_ids = [UUID(window["price_version_id"]) for window in written if window["price_version_id"] is not None]
-    versions = {str(version.id): version for version in plans_store.read_versions_by_id(tx, version_ids)}
-    return tuple(
-        PriceWindow(
-            TimeInterval(datetime.fromisoformat(window["start"]), datetime.fromisoformat(window["end"])),
-            versions.get(window["price_version_id"]),
-        )
-        for window in written
-    )
 
 
 def link_holds(invoice: Invoice) -> bool:

@@ -5,12 +5,14 @@ from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from uuid import UUID
 
+from billing.adjustments import Original, adjustment_lines
 from billing.errors import InvoiceTooLarge
 from billing.invoicing import compose_statement
 from billing.model import (
     DISK_SPACE,
     INSTANCE_TIME,
     OUTGOING_BYTES,
+    AdjustedInvoice,
     BillingAccount,
     CounterUsage,
     PriceWindow,
@@ -35,14 +37,20 @@ STATE_METERS = frozenset({INSTANCE_TIME, DISK_SPACE})
 
 
 def rate_period(
-    tx: Transaction, account: BillingAccount, *, period: TimeInterval, now: datetime, as_of: Snapshot | None = None
+    tx: Transaction,
+    account: BillingAccount,
+    *,
+    period: TimeInterval,
+    now: datetime,
+    as_of: Snapshot | None = None,
+    originals: Sequence[Original] = (),
 ) -> Statement:
     """Return what a period costs, up to now where it is not over: the one way to every figure that anybody is shown."""
     rated_until = min(period.end, max(now, period.start))
     windows: tuple[PriceWindow, ...] = ()
     if rated_until > period.start:
         windows = windows_of(tx, account, interval=TimeInterval(period.start, rated_until))
-    return rate_windows(tx, account, windows, period=period, rated_until=rated_until, as_of=as_of)
+    return rate_windows(tx, account, windows, period=period, rated_until=rated_until, as_of=as_of, originals=originals)
 
 
 def rate_windows(
@@ -53,14 +61,37 @@ def rate_windows(
     period: TimeInterval,
     rated_until: datetime,
     as_of: Snapshot | None,
+    originals: Sequence[Original] = (),
 ) -> Statement:
-    """Return what a period costs at given prices: a rerun passes those that the invoice has stored."""
-    records = read_usage(tx, account.project_id, windows, as_of=as_of)
-    rated = rate_usage(records, windows=windows, zone=zone_of(account))
-    statement = compose_statement(rated, account=account, windows=windows, period=period, rated_until=rated_until)
+    """Return what a period costs at given prices, with what earlier invoices lack: a rerun passes what the invoice has stored."""
+    rated = rate_charges(tx, account, windows, as_of=as_of)
+    lines = {original.invoice.id: adjustment_lines(original) for original in originals}
+    statement = compose_statement(
+        rated,
+        account=account,
+        windows=windows,
+        period=period,
+        rated_until=rated_until,
+        adjustments=[line for original in originals for line in lines[original.invoice.id]],
+        adjusted=[to_adjusted(original) for original in originals if lines[original.invoice.id]],
+    )
     if len(statement.lines) > INVOICE_LINES_MAX:
         raise InvoiceTooLarge(INVOICE_LINES_MAX)
     return statement
+
+
+def to_adjusted(original: Original) -> AdjustedInvoice:
+    """Return what an invoice keeps of an original that it adjusts."""
+    invoice = original.invoice
+    return AdjustedInvoice(invoice.id, invoice.label, original.carried_by, original.versions)
+
+
+def rate_charges(
+    tx: Transaction, account: BillingAccount, windows: Sequence[PriceWindow], *, as_of: Snapshot | None
+) -> Rated:
+    """Return the charges of all usage in the windows."""
+    records = read_usage(tx, account.project_id, windows, as_of=as_of)
+    return rate_usage(records, windows=windows, zone=zone_of(account))
 
 
 def rate_meter(

@@ -120,14 +120,20 @@ def list_invoices(
         return cursor.execute(LIST_INVOICES, parameters).fetchall()
 
 
-READ_LINES: LiteralString = """
-    SELECT number, meter, resource_id, resource_name, state, flavor_name, started_at, ended_at, base_quantity,
-        base_unit, unit, unit_price, per_base, price_version_id, price_version_number, tax_rate, amount, charge_count,
-        usage_digest
+LINE_COLUMNS: LiteralString = """
+    number, meter, resource_id, resource_name, state, flavor_name, started_at, ended_at, base_quantity,
+    base_unit, unit, unit_price, per_base, price_version_id, price_version_number, tax_rate, amount, charge_count,
+    usage_digest, adjusts_invoice_id, adjusts_invoice, adjusts_line
+"""
+READ_LINES: LiteralString = (
+    "SELECT "
+    + LINE_COLUMNS
+    + """
     FROM invoice_line
     WHERE invoice_id = %(invoice_id)s AND (%(number)s::int IS NULL OR number = %(number)s)
     ORDER BY number
 """
+)
 
 
 def read_lines(tx: Transaction, invoice_id: InvoiceId, *, number: int | None = None) -> Sequence[InvoiceLine]:
@@ -232,12 +238,7 @@ def content_columns(content: DraftContent) -> dict[str, object]:
     }
 
 
-COPY_LINES: LiteralString = """
-    COPY invoice_line (invoice_id, number, meter, resource_id, resource_name, state, flavor_name, started_at, ended_at,
-        base_quantity, base_unit, unit, unit_price, per_base, price_version_id, price_version_number, tax_rate, amount,
-        charge_count, usage_digest, amount_unrounded)
-    FROM STDIN
-"""
+COPY_LINES: LiteralString = "COPY invoice_line (invoice_id, " + LINE_COLUMNS + ", amount_unrounded) FROM STDIN"
 INSERT_TAX: LiteralString = "INSERT INTO invoice_tax (invoice_id, tax_rate, base, tax) VALUES (%s, %s, %s, %s)"
 
 
@@ -272,6 +273,9 @@ def line_columns(line: InvoiceLine) -> tuple[object, ...]:
         line.amount,
         line.charge_count,
         line.usage_digest,
+        line.adjusts_invoice_id,
+        line.adjusts_invoice,
+        line.adjusts_line,
     )
 
 

@@ -37,7 +37,7 @@ class VersionRow:
 INSERT_PLAN: LiteralString = """
     INSERT INTO price_plan (id, name, currency, is_default, created_at)
     VALUES (%(id)s, %(name)s, %(currency)s, %(is_default)s, %(created_at)s)
-    ON CONFLICT (name) DO NOTHING
+    ON CONFLICT DO NOTHING
 """
 
 
