@@ -22,8 +22,10 @@ RECEIVED = counter("nephoscope_http_received_bytes_total", "Bytes of request bod
 
 def count_request(scope: Mapping[str, Any], *, status: int, duration_s: float, received_bytes: int) -> None:
     """Count a request that has ended; status 0 is a client that went before it had an answer."""
-    dialect = str(scope.get("root_path", "")).strip("/") or "front"
+    mount = str(scope.get("root_path", ""))
+    dialect = mount.strip("/") or "front"
     route = str(getattr(scope.get("route"), "path", UNMATCHED))
+    route = UNMATCHED if route == mount else route  # no route of the dialect, only its mount
     method = scope["method"] if scope["method"] in METHODS else "other"
     REQUESTS.add(1, dialect, route, method, str(status))
     DURATION.observe(duration_s, dialect, route)

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from foundation.instruments import INSTRUMENTS, SUFFIX, Instrument, Kind, Series, read_values, start_of
+import structlog
+
+from foundation.instruments import DESCRIPTION, SUFFIX, Instrument, Kind, Series, instrument_of, read_values, start_of
 
 LABEL_LENGTH_MAX = 128
 RETIRED = "retired.json"
 LOCK = "lock"
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,10 @@ class RunningProcess:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What all processes have counted, those that have ended included, and which of them run."""
+    """What all processes have counted, those that have ended included, and which of them run.
+
+    Among the values are the descriptions of what is counted, each with no number.
+    """
 
     values: Mapping[Series, Sequence[float]]
     running: Sequence[RunningProcess]
@@ -38,15 +45,15 @@ def read_all(folder: Path) -> Counted:
     folder.mkdir(parents=True, exist_ok=True)
     running: list[RunningProcess] = []
     with _locked(folder):
-        total = _retire_ended(folder)
-        gauges: dict[Series, list[float]] = {}
+        retired = _retire_ended(folder)
+        total: dict[Series, list[float]] = {}
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             role, pid = _owner_of(path)
             running.append(RunningProcess(role, pid, resident_bytes(pid)))
-            values = read_values(path.read_bytes())
-            _merge(total, {s: v for s, v in values.items() if not _is_gauge(s)})
-            _merge(gauges, {s: v for s, v in values.items() if _is_gauge(s)})
-    return Counted({**total, **gauges}, running)
+            _merge(total, read_values(path.read_bytes()))
+        told = {series for series in total if _is_gauge(series, _gauges_of(total))}
+        _merge(total, {series: numbers for series, numbers in retired.items() if series not in told})
+    return Counted(total, running)
 
 
 def _retire_ended(folder: Path) -> dict[Series, list[float]]:
@@ -55,7 +62,7 @@ def _retire_ended(folder: Path) -> dict[Series, list[float]]:
     The file names what it has taken in, so that a kill between its writing and the removal of those files counts nothing twice.
     """
     path = folder / RETIRED
-    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"taken": [], "values": []}
+    kept = _read_retired(path)
     total: dict[Series, list[float]] = {tuple(series): numbers for series, numbers in kept["values"]}
     for name in kept["taken"]:
         (folder / name).unlink(missing_ok=True)
@@ -73,21 +80,44 @@ def _retire_ended(folder: Path) -> dict[Series, list[float]]:
     return total
 
 
+def _read_retired(path: Path) -> dict[str, Any]:
+    """Read what was put by; a file that the disk has damaged is put aside, and counting begins anew."""
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {"taken": [], "values": []}
+    except ValueError:
+        log.error("instruments.retired_damaged", path=str(path))
+        path.rename(path.with_suffix(".damaged"))
+        return {"taken": [], "values": []}
+    return kept
+
+
 def _merge(total: dict[Series, list[float]], values: Mapping[Series, Sequence[float]]) -> None:
     """Add counts to counts; of a gauge keep the greatest."""
+    gauges = _gauges_of(total) | _gauges_of(values)
     for series, numbers in values.items():
         have = total.get(series)
         if have is None or len(have) != len(numbers):
             total[series] = list(numbers)
-        elif _is_gauge(series):
+        elif _is_gauge(series, gauges):
             total[series] = [max(a, b) for a, b in zip(have, numbers, strict=True)]
         else:
             total[series] = [a + b for a, b in zip(have, numbers, strict=True)]
 
 
-def _is_gauge(series: Series) -> bool:
-    instrument = INSTRUMENTS.get(series[0])
-    return instrument is not None and instrument.kind == "gauge"
+def instruments_of(values: Iterable[Series]) -> dict[str, Instrument]:
+    """Return the instruments that are described among values."""
+    found = (instrument_of(series) for series in values if series[0] == DESCRIPTION)
+    return {instrument.name: instrument for instrument in found}
+
+
+def _gauges_of(values: Iterable[Series]) -> frozenset[str]:
+    return frozenset(name for name, instrument in instruments_of(values).items() if instrument.kind == "gauge")
+
+
+def _is_gauge(series: Series, gauges: frozenset[str]) -> bool:
+    return series[0] in gauges
 
 
 @contextmanager
@@ -130,15 +160,16 @@ class Family:
 
 
 def families_of(values: Mapping[Series, Sequence[float]]) -> list[Family]:
-    """Give the counts the form in which they are exposed; counts of instruments that are no more are left out."""
-    by_name: dict[str, list[Sample]] = {name: [] for name in INSTRUMENTS}
+    """Give the counts the form in which they are exposed, as they are described; what has another form is left out."""
+    instruments = instruments_of(values)
+    by_name: dict[str, list[Sample]] = {name: [] for name in instruments}
     for series, numbers in sorted(values.items()):
-        instrument = INSTRUMENTS.get(series[0])
+        instrument = instruments.get(series[0])
         if instrument is None or len(numbers) != instrument.width or len(series) != len(instrument.labels) + 1:
             continue
         labels = dict(zip(instrument.labels, series[1:], strict=True))
         by_name[instrument.name] += _samples_of(instrument, labels, numbers)
-    return [Family(i.name, i.kind, i.help, by_name[i.name]) for i in INSTRUMENTS.values()]
+    return [Family(i.name, i.kind, i.help, by_name[i.name]) for i in instruments.values()]
 
 
 def _samples_of(instrument: Instrument, labels: Mapping[str, str], numbers: Sequence[float]) -> Iterable[Sample]:

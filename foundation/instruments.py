@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import structlog
 
@@ -33,6 +33,9 @@ Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 Series: TypeAlias = tuple[str, ...]
 """An instrument's name and the values of its labels, in order."""
 
+DESCRIPTION = ""
+"""Where a series has its name, a description of an instrument has this: who reads the file need not know our code."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
@@ -43,6 +46,10 @@ class Instrument:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+
+    def describe(self) -> Series:
+        """Write what the instrument is as a series without numbers."""
+        return (DESCRIPTION, self.name, self.kind, self.help, json.dumps(self.labels), json.dumps(self.buckets))
 
     @property
     def width(self) -> int:
@@ -129,6 +136,7 @@ class Recorder:
         with self._lock:
             place = self._places.get(series)
             if place is None:
+                self._describe(instrument)
                 place = self._new_place(series, instrument.width)
                 if place is None:
                     self._add((DROPPED.name,), 1)
@@ -152,7 +160,7 @@ class Recorder:
         self._places: dict[Series, int] = {}
         self._used = HEADER.size
         HEADER.pack_into(self._memory, 0, MAGIC, self._used)
-        self._new_place((DROPPED.name,), 1)
+        self._describe(DROPPED)
 
     def _open(self) -> None:
         """Go on in a file with what was counted up to now; where none can be made, in memory: nothing stops for want of counting."""
@@ -168,6 +176,16 @@ class Recorder:
             return
         mapped[: self._used] = self._memory[: self._used]
         self._memory = mapped
+        for instrument in INSTRUMENTS.values():
+            self._describe(instrument)
+
+    def _describe(self, instrument: Instrument) -> None:
+        """Note once what an instrument is; a counter without labels is 0 from then on."""
+        description = instrument.describe()
+        if description in self._places or self._new_place(description, 0) is None:
+            return
+        if instrument.kind == "counter" and not instrument.labels and (instrument.name,) not in self._places:
+            self._new_place((instrument.name,), 1)
 
     def _new_place(self, series: Series, width: int) -> int | None:
         key = json.dumps(series, ensure_ascii=False).encode()
@@ -188,6 +206,12 @@ recorder = Recorder()
 """The one of this process."""
 
 os.register_at_fork(after_in_child=recorder.restart_after_fork)
+
+
+def instrument_of(description: Series) -> Instrument:
+    """Read a description back."""
+    _, name, kind, help_text, labels, buckets = description
+    return Instrument(name, cast(Kind, kind), help_text, tuple(json.loads(labels)), tuple(json.loads(buckets)))
 
 
 def read_values(content: bytes) -> dict[Series, list[float]]:
