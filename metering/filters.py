@@ -1,10 +1,11 @@
 """Search filters on resources: Gnocchi's JSON and string syntaxes become one small tree. Pure; the store turns it into SQL."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias, cast
+from uuid import UUID
 
 from foundation.errors import Invalid
 
@@ -78,6 +79,24 @@ class FilterInvalid(Invalid):
 def equals(attribute: str, value: Scalar) -> Comparison:
     """Return the most usual filter: the attribute has this value."""
     return Comparison(Operator.EQ, attribute, value)
+
+
+def with_owned_names(tree: Filter, owned_id: Callable[[str], UUID]) -> Filter:
+    """Return a filter in which an id that is a name also means the resource that the caller has by that name."""
+    match tree:
+        case Every(terms):
+            return Every(tuple(with_owned_names(term, owned_id) for term in terms))
+        case Either(terms):
+            return Either(tuple(with_owned_names(term, owned_id) for term in terms))
+        case Negated(term):
+            return Negated(with_owned_names(term, owned_id))
+        case Comparison(Operator.EQ | Operator.IN, "id", value):
+            names = value if isinstance(value, tuple) else (value,)
+            owned = {str(owned_id(name)) for name in names if isinstance(name, str)}
+            added = tuple(sorted(owned.difference(map(str, names))))
+            return Either((tree, Comparison(Operator.IN, "id", added))) if added else tree
+        case _:
+            return tree
 
 
 def parse_json_filter(query: object) -> Filter | None:

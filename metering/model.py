@@ -50,6 +50,14 @@ def resource_id_of(name: str) -> UUID:
         return uuid5(RESOURCE_NAMESPACE, name)
 
 
+def owned_resource_id(name: str, *, creator: str) -> UUID:
+    """Return the id of a resource by a name that is its creator's own: the UUID that it is, or Gnocchi's uuid5 of both."""
+    try:
+        return UUID(name)
+    except ValueError:
+        return uuid5(RESOURCE_NAMESPACE, f"{name}\0{creator}")
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One reading as collected; (resource_id, meter, boot_epoch, observed_at) is its identity, fixed before it is spooled.

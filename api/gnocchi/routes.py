@@ -5,7 +5,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from api.context import ApiContext
 from api.dialect import create_dialect_app
-from api.gnocchi import aggregates, aggregation, measures, metrics, policies, resources, status
+from api.gnocchi import aggregates, aggregation, influxdb, measures, metrics, policies, prometheus, resources, status
 from api.gnocchi.faults import render_fault
 
 
@@ -14,7 +14,7 @@ def create_dialect(context: ApiContext) -> FastAPI:
     app = create_dialect_app(
         context, title="Metric", render=render_fault, strips_trailing_slash=True, accepts_trusted=True
     )
-    for module in (status, policies, measures, aggregates, aggregation, metrics, resources):
+    for module in (status, policies, measures, influxdb, prometheus, aggregates, aggregation, metrics, resources):
         app.include_router(module.router)
     allow_origins(app, context.settings.cors_origins)
     return app

@@ -13,9 +13,9 @@ from foundation.errors import Invalid
 from foundation.ids import new_id
 from identity.model import Caller
 from metering.errors import MeasuresRefused, MetricNotFound, ResourceNotFound, SeveralUnknown
-from metering.model import FUTURE_SKEW_MAX_S, VALUE_MAX, Metric, Resource, resource_id_of
+from metering.model import FUTURE_SKEW_MAX_S, VALUE_MAX, Metric, Resource, owned_resource_id, resource_id_of
 from metering.samples import fault_of_time, fault_of_value, instant_of, microseconds_of
-from metering.service.metrics import MetricRequest, archive_policy_for, require_change
+from metering.service.metrics import MetricRequest, archive_policies_for, require_change
 from metering.service.resources import require_change as require_resource_change
 from metering.store import intake, metrics, resources
 from metering.store.intake import NewMetric
@@ -83,8 +83,11 @@ def post_resource_measures(
 ) -> WriteCounts:
     """Write measures to the metrics of resources by name, making missing metrics if so asked."""
     viewer = viewer_of(caller)
-    ids = {resource_id_of(name): name for name in measures}
-    known = resources.find_resource_ids(tx, list(ids), viewer)
+    owned = {name: owned_resource_id(name, creator=viewer.creator) for name in measures}
+    known = resources.find_resource_ids(tx, [*owned.values(), *map(resource_id_of, measures)], viewer)
+    ids = {owned[name] if owned[name] in known else resource_id_of(name): name for name in measures}
+    if len(ids) != len(measures):
+        raise Invalid("a batch names each resource once; here two of the names mean the same")
     unknown = [
         {"resource_id": str(resource_id), "original_resource_id": name}
         for resource_id, name in ids.items()
@@ -136,11 +139,7 @@ def make_missing(
         if resource is None:
             raise ResourceNotFound(resource_id)
         require_resource_change(caller, resource)
-    chosen: dict[tuple[str | None, str], str] = {}
-    for (_, name), request in requests.items():
-        wanted = (request.archive_policy_name, name)
-        if wanted not in chosen:
-            chosen[wanted] = archive_policy_for(tx, MetricRequest(name, None, request.archive_policy_name))
+    chosen = archive_policies_for(tx, [*requests.values()])
     intake.make_metrics(
         tx,
         [
@@ -150,7 +149,7 @@ def make_missing(
                 name=name,
                 unit=request.unit or "",
                 meter_type=request.meter_type,
-                archive_policy_name=chosen[request.archive_policy_name, name],
+                archive_policy_name=chosen[request],
                 created_by_user_id=caller.user_id,
                 created_by_project_id=caller.project_id,
             )

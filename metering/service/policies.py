@@ -132,6 +132,11 @@ def create_resource_type(tx: Transaction, resource_type: ResourceType) -> Resour
     return resource_type
 
 
+def ensure_resource_type(tx: Transaction, resource_type: ResourceType) -> None:
+    """Make a resource type where there is none of the name."""
+    resource_types.insert_resource_type(tx, resource_type)
+
+
 def hold_resource_type(tx: Transaction, name: str) -> ResourceType:
     """Return a resource type that stays as it is while resources are written against it; raise ResourceTypeNotFound."""
     found = resource_types.hold_resource_type(tx, name)

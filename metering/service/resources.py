@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,8 @@ from identity.model import Caller
 from identity.policy import is_admin
 from metering.attributes import checked_attributes
 from metering.errors import NamedMetricExists, ResourceExists, ResourceNotFound
-from metering.filters import Comparison, Every, Filter, Operator, equals
-from metering.model import CURRENT_REVISION, Listing, Resource, resource_id_of
+from metering.filters import Comparison, Every, Filter, Operator, equals, with_owned_names
+from metering.model import CURRENT_REVISION, Listing, Resource, owned_resource_id, resource_id_of
 from metering.samples import microseconds_of
 from metering.service.metrics import MetricRequest, attach_metrics, create_metric, delete_metric
 from metering.service.policies import get_resource_type, hold_resource_type
@@ -37,10 +38,12 @@ class ResourceRequest:
 
 def get_resource(tx: Transaction, caller: Caller, name: str, *, resource_type: str = "generic") -> Resource:
     """Return a resource by id or original name; another type's or another project's does not exist."""
-    found = resources.find_resource(tx, resource_id_of(name), viewer_of(caller))
-    if found is None or resource_type not in ("generic", found.resource_type):
-        raise ResourceNotFound(name)
-    return found
+    own_id = owned_resource_id(name, creator=creator_of(caller))
+    for resource_id in dict.fromkeys((own_id, resource_id_of(name))):
+        found = resources.find_resource(tx, resource_id, viewer_of(caller))
+        if found is not None and resource_type in ("generic", found.resource_type):
+            return found
+    raise ResourceNotFound(name)
 
 
 def search_resources(
@@ -54,9 +57,9 @@ def search_resources(
 ) -> Sequence[Resource]:
     """Return a page of resources of a type (generic: of all types)."""
     get_resource_type(tx, resource_type)
-    viewer = viewer_of(caller)
+    own = None if search is None else with_owned_names(search, partial(owned_resource_id, creator=creator_of(caller)))
     return resources.search_resources(
-        tx, viewer, resource_type=resource_type, search=search, listing=listing, with_history=with_history
+        tx, viewer_of(caller), resource_type=resource_type, search=own, listing=listing, with_history=with_history
     )
 
 
