@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, cast
 from urllib.parse import unquote
@@ -85,7 +86,10 @@ def required_json(reader: EventReader, raw: bytes) -> Any:
 
 
 def binary_event(raw: bytes, headers: Mapping[str, str], *, reader: EventReader, media_type: str) -> dict[str, Any]:
-    """Put an event together from its ce-* headers, whose values are percent-encoded, and the body, which is its data."""
+    """Put an event together from its ce-* headers, whose values are percent-encoded, and the body, which is its data.
+
+    Without a content type the data is JSON, as in the other forms, unless it cannot be.
+    """
     event: dict[str, Any] = {
         name.removeprefix(HEADER_PREFIX): unquote(value)
         for name, value in headers.items()
@@ -97,6 +101,10 @@ def binary_event(raw: bytes, headers: Mapping[str, str], *, reader: EventReader,
         return event
     if media_type == "application/json" or media_type.endswith("+json"):
         event["data"] = reader.parse(raw)
-    else:
-        event["data_base64"] = base64.b64encode(raw).decode()
+        return event
+    if not media_type:
+        with suppress(BodyUnreadable):
+            event["data"] = reader.parse(raw)
+            return event
+    event["data_base64"] = base64.b64encode(raw).decode()
     return event

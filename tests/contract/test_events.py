@@ -1,6 +1,7 @@
 """CloudEvents over real HTTP: every form, an answer for each event, limits, hostile bodies, and projects that see their own only."""
 
 import base64
+import http.client
 import json
 import threading
 import urllib.error
@@ -133,6 +134,21 @@ def test_attributes_may_come_as_headers(demo: Sender) -> None:
     assert (shown["event"]["myext"], shown["event"]["datacontenttype"]) == ("x", "image/png")
     assert demo.call("POST", "/v1/events", b"{", attributes)[0] == 400
     assert demo.call("POST", "/v1/events", {"tokens": 3}, {"ce-id": "1", "Content-Type": "application/json"})[0] == 400
+
+
+def test_the_three_forms_say_the_same(live_api: LiveApi, demo: Sender) -> None:
+    kind = demo.meter()
+    event = an_event(kind, myext="x")
+    assert demo.post([event])[1]["accepted"] == 1
+    headers = {f"ce-{name}": value for name, value in event.items() if name != "data"} | {"X-Auth-Token": demo.token}
+    for form in ({}, {"Content-Type": "application/json"}):
+        connection = http.client.HTTPConnection(live_api.url.removeprefix("http://"), timeout=30)
+        connection.request("POST", "/v1/events", json.dumps(event["data"]).encode(), {**headers, **form})
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        assert answer["duplicate"] == 1
+        assert "something else" not in answer["events"][0]["reason"]
+    assert "something else" not in demo.post(event, STRUCTURED)[1]["events"][0]["reason"]
 
 
 @pytest.mark.parametrize(
