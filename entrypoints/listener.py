@@ -112,17 +112,26 @@ class Listener:
     """Hears, takes, acknowledges, in this order; while the database is away it keeps what it heard and acknowledges nothing."""
 
     queue: NotificationQueue
-    pool: Pool
+    open_database: Callable[[], Pool]
     catalogue: Catalogue
     batching: Batching
     clock: Callable[[], datetime]
     stopping: threading.Event
+    _pool: Pool | None = None
     _told: dict[str, int] = field(default_factory=dict[str, int])
     _told_at: float = 0.0
     _forgot_at: float = 0.0
 
     def run(self) -> int:
         """Listen until told to stop; a broker that is away is tried again, waiting longer each time."""
+        try:
+            self._run()
+        finally:
+            self._let_database_go()
+        self._tell(is_last=True)
+        return 0
+
+    def _run(self) -> None:
         failures = 0
         while not self.stopping.is_set():
             try:
@@ -137,8 +146,17 @@ class Listener:
                 self.stopping.wait(wait_s)
             finally:
                 self.queue.close()
-        self._tell(is_last=True)
-        return 0
+
+    def _database(self) -> Pool:
+        if self._pool is None:
+            self._pool = self.open_database()
+        return self._pool
+
+    def _let_database_go(self) -> None:
+        """Close the pool: one that could not connect waits twice as long each time, and would come back late."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
     def _listen(self) -> None:
         while not self.stopping.is_set():
@@ -156,6 +174,7 @@ class Listener:
             except Unavailable as error:
                 wait_s = min(backoff_s(failures), DATABASE_WAIT_S_MAX)
                 failures += 1
+                self._let_database_go()
                 log.warning(
                     "listener.database_away", reason=error.message, waiting=len(self.queue.pending), again_in_s=wait_s
                 )
@@ -182,7 +201,7 @@ class Listener:
     def _take_batch(self, messages: Sequence[Message]) -> Taken:
         for _ in range(CLASHES_MAX):
             try:
-                with transaction(self.pool) as tx:
+                with transaction(self._database()) as tx:
                     return take_messages(tx, messages, catalogue=self.catalogue, now=self.clock())
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                 log.info("listener.clashed", messages=len(messages))
@@ -198,13 +217,13 @@ class Listener:
         total = Taken()
         for message in messages:
             try:
-                with transaction(self.pool) as tx:
+                with transaction(self._database()) as tx:
                     taken = take_messages(tx, [message], catalogue=self.catalogue, now=self.clock())
             except Unavailable:
                 raise
             except Exception as error:
                 log.exception("listener.message_failed", exchange=message.exchange)
-                with transaction(self.pool) as tx:
+                with transaction(self._database()) as tx:
                     bury(tx, message, Malformed(f"{type(error).__name__}: {error}"), now=self.clock())
                 taken = Taken(dead=1)
             total = added(total, taken)
@@ -224,7 +243,7 @@ class Listener:
         if now - self._forgot_at >= FORGET_INTERVAL_S:
             self._forgot_at = now
             try:
-                with transaction(self.pool) as tx:
+                with transaction(self._database()) as tx:
                     forget_heard(tx, now=self.clock())
             except Unavailable as error:
                 log.warning("listener.database_away", reason=error.message)
@@ -293,18 +312,15 @@ def main(settings: ListenerSettings | None = None) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    pool = open_pool(database_of(chosen), size_max=1, application_name="nephoscope-listener")
-    try:
-        return Listener(
-            NotificationQueue(chosen.queue_options(catalogue)),
-            pool,
-            catalogue,
-            Batching(chosen.notification_batch, chosen.notification_batch_wait_ms / 1000),
-            utc_now,
-            stopping,
-        ).run()
-    finally:
-        pool.close()
+    url = database_of(chosen)
+    return Listener(
+        NotificationQueue(chosen.queue_options(catalogue)),
+        lambda: open_pool(url, size_max=1, application_name="nephoscope-listener"),
+        catalogue,
+        Batching(chosen.notification_batch, chosen.notification_batch_wait_ms / 1000),
+        utc_now,
+        stopping,
+    ).run()
 
 
 if __name__ == "__main__":
