@@ -64,7 +64,6 @@ class ListenerSettings(Settings):
     notification_batch_wait_ms: int = Field(
         default=200, ge=0, le=10_000, description="how long a message may wait for others"
     )
-    definitions: str = Field(default="", description="folder with definitions of your own")
 
     def queue_options(self, catalogue: Catalogue) -> QueueOptions:
         """Return what to hear."""

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     amqp_url: SecretStr = Field(
         default=SecretStr(""), description="the broker of an OpenStack whose notifications are metered; empty: none"
     )
+    definitions: str = Field(
+        default="", description="folder with definitions of your own of what is metered of which notification"
+    )
     hypervisors: str = Field(
         default="qemu:///system",
         description="libvirt URI of the host that this agent owns; simulated:N for tests and trials",
@@ -75,6 +78,15 @@ class Settings(BaseSettings):
     trusted_auth: Literal["", "basic", "headers"] = Field(
         default="",
         description="take callers' word for who they are: basic (a user's name) or headers (X-User-Id and so on); empty: no",
+    )
+    raw_keep_days: int = Field(
+        default=400,
+        ge=35,
+        le=36_500,
+        description="how long raw samples are kept at least, whether or not they are billed",
+    )
+    dispute_days: int = Field(
+        default=90, ge=0, le=3_650, description="how long after it is final the samples behind an invoice stay in place"
     )
     page_limit_max: int = Field(default=1000, ge=1, le=100_000, description="largest page of any list")
 
