@@ -1,15 +1,19 @@
 """Taking in events: each kept once for ever, counted by the meters of its type, and answered; and the page of what was answered."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import numpy as np
+import orjson
 
 from foundation.database import Transaction
 from foundation.ids import new_id
+from foundation.instruments import counter
 from identity.model import Caller
 from identity.policy import is_admin
 from metering.cloud_events import content_digest_of, identity_of, mark_of
@@ -35,6 +39,8 @@ from metering.store import event_meters as meter_store
 from metering.store import events as store
 from metering.store.events import KnownEvent, NewEvent, Reception, Refusal
 from metering.store.measures import MeasureColumns, WriteCounts, write_measures
+
+EVENTS = counter("nephoscope_events_total", "CloudEvents that came, by what was answered.", "outcome")
 
 REFUSALS_OF_REQUEST_MAX = 1_000
 REFUSALS_OF_PROJECT_MAX = 10_000
@@ -76,6 +82,8 @@ def ingest_events(
     )
     answers = [sorting.answers[event.place] for event in received.events]
     keep_refusals(tx, received.events, answers, reception=reception)
+    for outcome, count in Counter(answer.outcome for answer in answers).items():
+        EVENTS.add(count, outcome)
     return answers
 
 
@@ -253,12 +261,22 @@ def keep_refusals(
                 answer.outcome,
                 answer.reason or "",
                 answer.field,
-                event.content if isinstance(event, RejectedEvent) else event.data_text[:REFUSAL_CONTENT_MAX] or None,
+                event.content if isinstance(event, RejectedEvent) else text_of(event),
             )
             for event, answer in refused[:REFUSALS_OF_REQUEST_MAX]
         ],
     )
     store.drop_overflow(tx, reception.project_id, kept=REFUSALS_OF_PROJECT_MAX)
+
+
+def text_of(event: CloudEvent) -> str:
+    """Write an event that was not kept, cut where it is long."""
+    written: dict[str, Any] = {"id": event.event_id, "source": event.source, "type": event.type}
+    written |= {"subject": event.subject, "time": event.written_time, **event.attributes}
+    if event.data_text:
+        written["data_base64" if event.is_binary else "data"] = orjson.Fragment(event.data_text)
+    shown = {name: value for name, value in written.items() if value is not None}
+    return orjson.dumps(shown).decode()[:REFUSAL_CONTENT_MAX]
 
 
 def drop_expired_refusals(tx: Transaction, *, now: datetime) -> int:

@@ -5,16 +5,22 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
+import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from foundation.database import Transaction
+from foundation.errors import Unavailable
 from metering.event_model import SUBJECT_TYPE, EventMeter, LogPosition, SubjectUsage
 
 METERS_LOCK = 0x6E65_706F_6576
 """The advisory lock between taking in events (shared) and making meters (alone), so that none of them misses the other."""
 
+WAIT_MS_MAX = 5_000
+"""How long a meter waits for the events that are being taken in, since those that come after it wait meanwhile."""
+
 SHARE_METERS: LiteralString = "SELECT pg_advisory_xact_lock_shared(%s)"
+LIMIT_WAIT: LiteralString = "SELECT set_config('lock_timeout', %s, true)"
 HOLD_METERS: LiteralString = "SELECT pg_advisory_xact_lock(%s)"
 
 
@@ -24,8 +30,15 @@ def share_meters(tx: Transaction) -> None:
 
 
 def hold_meters(tx: Transaction) -> None:
-    """Wait for the events that are being taken in, and let none in until the transaction ends."""
-    tx.execute(HOLD_METERS, (METERS_LOCK,))
+    """Wait for the events that are being taken in, and let none in until the transaction ends; raise Unavailable if that takes too long."""
+    tx.execute(LIMIT_WAIT, (str(WAIT_MS_MAX),))
+    try:
+        tx.execute(HOLD_METERS, (METERS_LOCK,))
+    except psycopg.errors.LockNotAvailable as error:
+        raise Unavailable(
+            "many events are being taken in at this moment; make the meter again in a few seconds"
+        ) from error
+    tx.execute(LIMIT_WAIT, ("0",))
 
 
 METER_COLUMNS: LiteralString = """

@@ -10,7 +10,7 @@ import pytest
 
 from entrypoints import jobs
 from foundation.database import Pool, Transaction, transaction
-from foundation.errors import Forbidden
+from foundation.errors import Forbidden, Unavailable
 from foundation.ids import new_hex_id
 from foundation.interval import TimeInterval
 from identity.policy import product_caller
@@ -28,6 +28,7 @@ from metering.service.event_meters import (
     meter_usage,
 )
 from metering.service.verification import metric_to_verify, next_part, verify_part
+from metering.store import event_meters as meter_store
 from tests.event_builders import NOW, a_sender, make_meter, outcomes, send, wire
 from tests.metering_builders import a_project, at
 
@@ -47,8 +48,8 @@ def usage(tx: Transaction, project_id: str, meter: EventMeter, **asked: Any) -> 
 
 def count_all_past(tx: Transaction, meter: EventMeter) -> EventMeter:
     """Count a meter's past as the worker does."""
-    for _ in range(100):
-        if not count_past_events(tx, meter_id=meter.id, limit=7):
+    for _ in range(1_000):
+        if not count_past_events(tx, meter_id=meter.id, limit=7 if meter.project_id else 20_000):
             break
     return get_meter(tx, meter.name, project_id=meter.project_id)
 
@@ -273,3 +274,16 @@ def test_the_worker_counts_the_past_of_a_new_meter(pool: Pool, monkeypatch: pyte
     with transaction(pool) as tx:
         assert get_meter(tx, meter.name, project_id=project).past_until is None
         assert usage(tx, project, meter) == {"customer": "500"}
+
+
+def test_a_meter_waits_no_longer_than_so_for_events_that_are_being_taken_in(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meter_store, "WAIT_MS_MAX", 50)
+    project = a_project()
+    with transaction(pool) as slow:
+        send(slow, project, [wire(1)])
+        with pytest.raises(Unavailable, match="again in a few seconds"), transaction(pool) as tx:
+            make_meter(tx, project)
+    with transaction(pool) as tx:
+        assert usage(tx, project, make_meter(tx, project)) == {"customer": "10"}
