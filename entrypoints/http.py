@@ -15,6 +15,7 @@ from api.context import ApiContext
 from entrypoints.logs import configure_logs
 from foundation.clock import utc_now
 from foundation.database import open_pool
+from foundation.exposition import read_all
 from foundation.instruments import recorder
 from foundation.settings import Settings
 
@@ -73,6 +74,7 @@ def main() -> None:
     configure_logs()
     settings = Settings()
     recorder.keep_in(settings.metrics_folder, "api")
+    read_all(settings.metrics_folder)  # puts by what ended processes had counted, also where nobody ever asks for it
     asyncio.run(serve(settings))
 
 

@@ -2,7 +2,7 @@
 
 A process writes its own file, mapped into memory, so that a count is a few bytes written in place: no thread, no socket, no lock
 between processes, and nothing is lost when it is killed. Whoever answers /metrics reads all files and adds them up; the counts
-of a process that has ended are kept in `retired.json`, so that a sum never falls. See docs/decisions/0009.
+of a process that has ended are kept in `retired.json`, so that a sum never falls. See docs/decisions/0009-counting-in-files.md.
 """
 
 import json
