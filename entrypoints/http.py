@@ -1,6 +1,7 @@
 """The API process: granian serves the application on one port; it keeps no truth of its own, so that any number may run."""
 
 import asyncio
+import contextlib
 import gc
 import signal
 
@@ -74,7 +75,8 @@ def main() -> None:
     configure_logs()
     settings = Settings()
     recorder.keep_in(settings.metrics_folder, "api")
-    read_all(settings.metrics_folder)  # puts by what ended processes had counted, also where nobody ever asks for it
+    with contextlib.suppress(OSError):  # puts by what ended processes had counted, also where nobody ever asks for it
+        read_all(settings.metrics_folder)
     asyncio.run(serve(settings))
 
 
