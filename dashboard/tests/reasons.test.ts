@@ -22,6 +22,14 @@ describe("reasons", () => {
       "out：+5 により 2 台から 4 台へ（上下限により 7 台から調整）",
     ],
     ["the group cools down until 04:13:23 UTC", "グループは 04:13:23 UTC までクールダウン中です"],
+    [
+      "1 of 2 datapoints are unknown: cpu of the instance resources of the query has too few points in the last 30 s; is the source running, and does it report at least once each granularity?",
+      "2 個の測定値のうち 1 個が不明です。検索条件の instance の cpu の直近 30 秒の測定値が足りません。測定元が動いているか、粒度ごとに報告しているかを確認してください",
+    ],
+    [
+      "2 of 2 datapoints are unknown: no resource is found for cpu of instance 7; look at the resource id or the query, and at the project",
+      "2 個の測定値のうち 2 個が不明です。cpu of instance 7 に当たるリソースがありません。リソース ID や検索条件、プロジェクトを確認してください",
+    ],
     ["the group has its largest size already: 4", "グループはすでに最大の 4 台です"],
   ])("are said in Japanese: %s", (reason, said) => {
     expect(reasonIn("ja", reason)).toEqual({ text: said, language: "ja" });

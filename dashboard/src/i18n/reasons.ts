@@ -11,6 +11,36 @@ export interface Reason {
 const LONG_FRACTION = /(\d+\.\d{2})\d+/g;
 const STATES: Record<string, string> = { ok: "正常", alarm: "アラーム", "insufficient data": "データ不足" };
 
+const MISSING: readonly (readonly [RegExp, (...parts: string[]) => string])[] = [
+  [
+    /^(.+) has no such metric; look at .+$/,
+    (subject = "") => `${subject} にそのメトリックはありません。リソースのメトリック名を確認してください`,
+  ],
+  [
+    /^no resource is found for (.+); look at .+$/,
+    (subject = "") => `${subject} に当たるリソースがありません。リソース ID や検索条件、プロジェクトを確認してください`,
+  ],
+  [
+    /^(.+) has points further apart than (\S+) s; .+$/,
+    (subject = "", granularity = "") => `${subject} の測定間隔が ${granularity} 秒より長いため、粒度を長くしてください`,
+  ],
+  [
+    /^(.+) has too few points in the last (\S+) s; .+$/,
+    (subject = "", window = "") =>
+      `${subject} の直近 ${window} 秒の測定値が足りません。測定元が動いているか、粒度ごとに報告しているかを確認してください`,
+  ],
+];
+const QUERY_SUBJECT = /^(\S+) of the (\S+) resources of the query$/;
+
+/** What a window lacks; the metric and the resource keep their names. */
+function missing(why: string): string {
+  for (const [form, say] of MISSING) {
+    const [, subject = "", ...rest] = form.exec(why) ?? [];
+    if (subject !== "") return say(subject.replace(QUERY_SUBJECT, "検索条件の $2 の $1"), ...rest);
+  }
+  return why;
+}
+
 type Form = readonly [RegExp, (...parts: string[]) => string];
 
 const JAPANESE: readonly Form[] = [
@@ -18,6 +48,10 @@ const JAPANESE: readonly Form[] = [
     /^(Transition to|Remaining as) (ok|alarm|insufficient data) due to (\d+) samples (inside|outside) threshold, most recent: (.+)$/,
     (verb = "", state = "", count = "", side = "", newest = "") =>
       `直近 ${count} 回の測定値がしきい値の範囲${side === "inside" ? "内" : "外"}のため「${STATES[state] ?? state}」${verb === "Remaining as" ? "を継続" : "に変化"}（最新 ${newest}）`,
+  ],
+  [
+    /^(\d+) of (\d+) datapoints are unknown: (.+)$/,
+    (unknown = "", wanted = "", why = "") => `${wanted} 個の測定値のうち ${unknown} 個が不明です。${missing(why)}`,
   ],
   [
     /^(.+): (\S.*) changes the size from (\d+) to (\d+)(?:, bounded from (-?\d+))?$/,

@@ -95,6 +95,9 @@ function AlarmItem({ alarm }: { alarm: Alarm }) {
         </span>
       </div>
       <Rule alarm={alarm} />
+      {alarm.gone_actions !== undefined && alarm.gone_actions.length > 0 && (
+        <p className={styles.gone}>{t("alarms.gone", { count: alarm.gone_actions.length })}</p>
+      )}
       {alarm.state_reason !== "" && <ReasonText className={styles.reason} reason={alarm.state_reason} />}
       <details className={styles.details} onToggle={(event) => setOpen(event.currentTarget.open)}>
         <summary aria-label={`${t("alarms.history")}: ${alarm.name}`}>{t("alarms.history")}</summary>

@@ -14,8 +14,10 @@ function useWords() {
   const state = (name: string) => t(`cost.states.${name as "active"}`, { defaultValue: name });
   const meterName = (meter: string) =>
     t(`cost.meters.${meter.replaceAll(".", "_") as "disk"}`, { defaultValue: meter });
-  const title = ({ meter, flavor_name, state: name }: CostLine) =>
+  const used = ({ meter, flavor_name, state: name }: CostLine) =>
     meter === "instance" ? `${flavor_name}, ${state(name)}` : meterName(meter);
+  const title = (line: CostLine) =>
+    line.adjusts ? t("cost.adjusts", { invoice: line.adjusts.invoice, what: used(line) }) : used(line);
   return { unit, title };
 }
 

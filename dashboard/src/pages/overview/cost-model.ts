@@ -12,12 +12,12 @@ export interface CostRow {
   amountUnrounded: string;
 }
 
-/** Lines of the same meter, state, flavor and price add up; sums are exact, and where one cannot be read nothing is added. */
+/** Lines of the same meter, state, flavor and price add up, those that adjust an earlier invoice by themselves; sums are exact, and where one cannot be read nothing is added. */
 export function foldLines(lines: readonly CostLine[]): CostRow[] {
   const groups = new Map<string, CostLine[]>();
   for (const line of lines) {
-    const { meter, state, flavor_name, unit, unit_price } = line;
-    const key = JSON.stringify([meter, state, flavor_name, unit, unit_price]);
+    const { meter, state, flavor_name, unit, unit_price, adjusts } = line;
+    const key = JSON.stringify([meter, state, flavor_name, unit, unit_price, adjusts?.invoice ?? null]);
     groups.set(key, [...(groups.get(key) ?? []), line]);
   }
   return [...groups].flatMap(([key, alike]) => {
