@@ -42,6 +42,7 @@ CONTEXT_PREFIX = "_context_"
 NESTING_MAX = 64
 METADATA_MAX = 128
 COUNT_MAX = 2**31 - 1
+SIZE_MAX = Decimal(10) ** 24
 FACT_NAMESPACE = UUID("a5de3e8a-6a0a-5c0b-8a3c-7f8d3c1c2b6f")
 EPOCH_BITS = 40
 
@@ -366,7 +367,7 @@ def existence_of(part: ExistencePart, event_type: str, *, within: Document) -> E
     size = part.size.read(within)
     if size is None and part.size_may_be_missing:
         return None
-    if size is None or size < 0:
+    if size is None or not 0 <= size < SIZE_MAX:
         raise ValueError(f"existence.size: {size if size is not None else 'nothing'} where a size should be")
     kept = size.quantize(Decimal(1).scaleb(-SIZE_DECIMALS), context=SIZES)
     return Existence(part.meter, part.unit, kept, optional(part.grade, within) or "", is_end=False)

@@ -51,7 +51,7 @@ def parse_path(text: str) -> Path:
     at = 0
     while at < len(rest):
         found = STEP.match(rest, at)
-        if found is None or (at > 0 and rest[at] not in ".["):
+        if found is None or (at > 0) != (rest[at] in ".["):
             raise ValueError(f"the path {text!r} cannot be read at {rest[at:]!r}")
         steps.append(step_of(found))
         at = found.end()
