@@ -12,6 +12,7 @@ from api.body import new_router
 from api.context import context_of
 from api.native.billing_answers import (
     AccountAnswer,
+    AccountPlanList,
     AssignmentAnswer,
     CostAnswer,
     InvoiceAnswer,
@@ -23,6 +24,7 @@ from api.native.billing_answers import (
     PriceVersionAnswer,
     VerificationAnswer,
     to_account,
+    to_account_plan,
     to_assignment,
     to_cost,
     to_invoice,
@@ -151,6 +153,15 @@ def set_account(
     )
     by = authorship(request, caller, reason=body.reason)
     return to_account(service.set_account(tx, account, now=context_of(request).clock(), by=by))
+
+
+@router.get("/account/plans")
+def list_account_plans(
+    tx: SnapshotTransaction, caller: RequestCaller, project_id: ReadProject = None
+) -> AccountPlanList:
+    """Return what a project's usage is priced by: the plans that it is on, in order of time, with their prices, past and to come."""
+    found = service.account_plans(tx, chosen_project(tx, caller, project_id=project_id))
+    return AccountPlanList(items=[to_account_plan(one) for one in found])
 
 
 @router.post("/account/plans", status_code=201)

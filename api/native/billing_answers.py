@@ -20,7 +20,7 @@ from billing.model import (
     PricePlan,
     PriceVersion,
 )
-from billing.service import Cost, LateUsage, Verification
+from billing.service import AccountPlan, Cost, LateUsage, Verification
 from billing.statement import describe_line, line_members, shown, tax_members, unbilled_members, version_terms
 
 
@@ -206,6 +206,19 @@ class AccountAnswer(BaseModel):
     series: str
 
 
+class AccountPlanAnswer(BaseModel):
+    """A plan that a project is on from an instant on, with its prices."""
+
+    effective_from: datetime
+    plan: PricePlanWithVersions
+
+
+class AccountPlanList(BaseModel):
+    """The plans that price a project's usage, in order of time."""
+
+    items: list[AccountPlanAnswer]
+
+
 class AssignmentAnswer(BaseModel):
     """The plan that an account is on from an instant on."""
 
@@ -334,6 +347,13 @@ def plan_members(plan: PricePlan) -> dict[str, object]:
         "is_default": plan.is_default,
         "created_at": plan.created_at,
     }
+
+
+def to_account_plan(found: AccountPlan) -> AccountPlanAnswer:
+    """Write a plan of an account."""
+    return AccountPlanAnswer(
+        effective_from=found.effective_from, plan=to_plan_with_versions(found.plan, found.versions)
+    )
 
 
 def to_version(version: PriceVersion) -> PriceVersionAnswer:

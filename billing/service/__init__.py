@@ -1,6 +1,6 @@
 """The use cases of billing, one file a noun; every function takes the transaction first and never commits."""
 
-from billing.service.accounts import account_of, assign_plan, set_account
+from billing.service.accounts import AccountPlan, account_of, account_plans, assign_plan, set_account
 from billing.service.costs import Cost, Forecast, cost_so_far
 from billing.service.documents import Document, close_month, invoice_files, month_documents, usage_file
 from billing.service.explanations import Explanation, explain_line
@@ -31,6 +31,7 @@ from billing.service.projects import require_project
 from billing.service.usage import usage_report
 
 __all__ = [
+    "AccountPlan",
     "Cost",
     "Document",
     "Explanation",
@@ -38,6 +39,7 @@ __all__ = [
     "LateUsage",
     "Verification",
     "account_of",
+    "account_plans",
     "add_price_version",
     "assign_plan",
     "bootstrap_plans",

@@ -1,13 +1,14 @@
 """Billing accounts: the terms on which a project pays, and the plans it is on."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from billing.errors import BillingAccountInvalid, PricePlanConflict
-from billing.model import Authorship, BillingAccount, PlanAssignment, PricePlan, PriceWindow
+from billing.model import Authorship, BillingAccount, PlanAssignment, PricePlan, PriceVersion, PriceWindow
 from billing.proration import price_windows
 from billing.service.plans import DEFAULT_CURRENCY, SYSTEM, get_price_plan
 from billing.store import accounts as store
@@ -93,13 +94,41 @@ def assign_plan(
     return assignment
 
 
+@dataclass(frozen=True, slots=True)
+class AccountPlan:
+    """A plan that an account is on from an instant on, with its prices, past and to come."""
+
+    effective_from: datetime
+    plan: PricePlan
+    versions: tuple[PriceVersion, ...]
+
+
+def account_plans(tx: Transaction, project_id: str) -> Sequence[AccountPlan]:
+    """Return the plans that price a project's usage, in order of time: before any that it was put on, the default one."""
+    assignments = assignments_of(tx, account_of(tx, project_id))
+    versions = plans_store.read_versions(tx, [assignment.plan_id for assignment in assignments])
+    return [
+        AccountPlan(
+            assignment.effective_from,
+            get_price_plan(tx, assignment.plan_id),
+            tuple(version for version in versions if version.plan_id == assignment.plan_id),
+        )
+        for assignment in assignments
+    ]
+
+
 def windows_of(tx: Transaction, account: BillingAccount, *, interval: TimeInterval) -> tuple[PriceWindow, ...]:
     """Return which prices hold for an account in each part of an interval: before any assignment, the default plan's."""
-    assigned = list(store.read_assignments(tx, account.project_id))
-    default = find_plan_in(tx, account.currency)
-    assignments = ([PlanAssignment(default.id, BEGINNING)] if default is not None else []) + assigned
+    assignments = assignments_of(tx, account)
     versions = plans_store.read_versions(tx, [assignment.plan_id for assignment in assignments])
     return price_windows(assignments, versions, interval=interval)
+
+
+def assignments_of(tx: Transaction, account: BillingAccount) -> Sequence[PlanAssignment]:
+    """Return which plan holds from when on."""
+    default = find_plan_in(tx, account.currency)
+    first = [PlanAssignment(default.id, BEGINNING)] if default is not None else []
+    return [*first, *store.read_assignments(tx, account.project_id)]
 
 
 def find_plan_in(tx: Transaction, currency: str) -> PricePlan | None:

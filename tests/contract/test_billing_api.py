@@ -295,6 +295,16 @@ def test_another_projects_invoice_and_usage_do_not_exist(member: Member, admin: 
     assert {item["project_id"] for item in listed} <= {member.project_id}
 
 
+def test_a_member_reads_the_prices_that_hold_for_its_project_and_no_others(
+    member: Member, admin: Member, invoice: Mapping[str, Any]
+) -> None:
+    items = member.get("/billing/account/plans").json()["items"]
+    assert [item["plan"]["versions"][0]["prices"][0]["per_hour"] for item in items[-1:]] == ["3000.5"]
+    assert items[-1]["effective_from"] == "2020-01-01T00:00:00Z"
+    assert admin.get("/billing/account/plans", project_id=member.project_id).json()["items"] == items
+    assert member.get("/billing/account/plans", project_id=admin.project_id).status_code == 404
+
+
 def test_prices_accounts_and_finalize_are_the_admins(member: Member, history: None) -> None:
     drafted = member.post("/billing/invoices", period_of(RUNNING_MONTH.start, RUNNING_MONTH.end)).json()
     assert member.post(f"/billing/invoices/{drafted['id']}/finalize").status_code == 403
