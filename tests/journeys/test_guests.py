@@ -24,6 +24,16 @@ pytestmark = [pytest.mark.guests, pytest.mark.timeout(900)]
 
 BOOT_S_MAX = 90.0
 STORY_S_MAX = 600.0
+LAST_WORDS = """#!/bin/sh
+boot=$(($(cat boot 2>/dev/null || echo 0) + 1))
+echo $boot >boot
+disk=$(dmesg | grep -q 'recovery complete' && echo cut || echo closed)
+echo "boot $boot found the disk $disk and $(cat words 2>/dev/null || echo nothing) ."
+rm -f words
+trap 'echo "last words of boot $boot" >words; exit' TERM
+while :; do sleep 0.2; done
+"""
+"""Writes in its last moment and never waits for the disk; each boot tells what it finds, and whether the journal had to be replayed."""
 
 
 def launch(cloud: DemoCloud, name: str, *, user_data: str = "") -> str:
@@ -49,6 +59,24 @@ def status_of(cloud: DemoCloud, server_id: str) -> str:
 def wait_for_status(cloud: DemoCloud, server_id: str, status: str) -> None:
     """Wait until an instance has a status."""
     eventually(lambda: status_of(cloud, server_id) == status, within_s=BOOT_S_MAX, what=f"{server_id} {status}")
+
+
+def console_of(cloud: DemoCloud, server_id: str) -> str:
+    """Return what the guest printed."""
+    answer = cloud.post(f"/compute/v2.1/servers/{server_id}/action", {"os-getConsoleOutput": {}})
+    return str(answer["output"])
+
+
+def wait_for_console(cloud: DemoCloud, server_id: str, text: str) -> str:
+    """Wait until the guest has printed something and return all that it printed."""
+    said = lambda: console if text in (console := console_of(cloud, server_id)) else ""  # noqa: E731
+    return eventually(said, within_s=BOOT_S_MAX, what=f"{text!r} on the console")
+
+
+def task_of(cloud: DemoCloud, server_id: str) -> str | None:
+    """Return what is being done to an instance, as Nova tells it."""
+    task: str | None = cloud.get(f"/compute/v2.1/servers/{server_id}")["server"]["OS-EXT-STS:task_state"]
+    return task
 
 
 def guest_process(server_id: str) -> psutil.Process:
@@ -132,6 +160,32 @@ def test_a_guest_that_is_killed_from_outside_is_noticed_and_says_why(guest_stack
     )
     server = cloud.get(f"/compute/v2.1/servers/{server_id}")["server"]
     assert server["fault"]["message"]
+    guest_stack.openstack("server", "delete", "--wait", server_id)
+
+
+def test_a_stop_and_a_soft_reboot_let_the_guest_write_its_last_words_and_a_hard_one_does_not(
+    guest_stack: Stack,
+) -> None:
+    cloud = guest_stack.cloud()
+    server_id = launch(cloud, "writing", user_data=LAST_WORDS)
+    wait_for_console(cloud, server_id, "boot 1 found the disk closed and nothing .")
+    guest_stack.openstack("server", "stop", server_id)
+    assert task_of(cloud, server_id) == "powering-off"
+    refused = cloud.http.post(f"/compute/v2.1/servers/{server_id}/action", json={"os-start": None})
+    assert refused.status_code == 409
+    wait_for_status(cloud, server_id, "SHUTOFF")
+    assert "shutting down" in guest_stack.openstack("console", "log", "show", server_id)
+    guest_stack.openstack("server", "start", server_id)
+    wait_for_console(cloud, server_id, "boot 2 found the disk closed and last words of boot 1 .")
+
+    guest_stack.openstack("server", "reboot", "--soft", server_id)
+    assert (status_of(cloud, server_id), task_of(cloud, server_id)) == ("REBOOT", "rebooting")
+    wait_for_console(cloud, server_id, "boot 3 found the disk closed and last words of boot 2 .")
+    wait_for_status(cloud, server_id, "ACTIVE")
+
+    guest_stack.openstack("server", "reboot", "--hard", server_id)
+    wait_for_console(cloud, server_id, "found the disk cut")
+    wait_for_status(cloud, server_id, "ACTIVE")
     guest_stack.openstack("server", "delete", "--wait", server_id)
 
 
