@@ -191,13 +191,15 @@ def optional_text(members: Mapping[str, Any], name: str, *, length_max: int) -> 
     value = members.get(name)
     if value is None:
         return None
+    if value.__class__ is str and 0 < len(value) <= length_max and value.isprintable():
+        return cast(str, value)
     if not isinstance(value, str):
         raise EventFault(name, f"{name} is not text; write it in quotes")
     if not value:
         raise EventFault(name, f"{name} is empty; give it a value or leave it out")
     if len(value) > length_max:
         raise EventFault(name, f"{name} is longer than {length_max} characters")
-    if not value.isprintable() and CONTROL.search(value):
+    if CONTROL.search(value):
         raise EventFault(name, f"{name} holds a control character; leave it out")
     return value
 
@@ -240,7 +242,8 @@ def read_data(members: Mapping[str, Any]) -> tuple[Any, str, bool]:
         return encoded, orjson.dumps(encoded).decode(), True
     if data is None:
         return None, "", False
-    check_depth(data)
+    if data.__class__ is dict or data.__class__ is list:
+        check_depth(data)
     return data, orjson.dumps(data).decode(), False
 
 
@@ -265,9 +268,14 @@ def check_depth(value: Any) -> None:
     """Refuse data that is nested too deeply, level by level without recursion."""
     level: list[Any] = [value]
     for _ in range(DEPTH_MAX):
-        level = [part for one in level for part in parts_of(one) if isinstance(part, dict | list)]
-        if not level:
+        deeper: list[Any] = []
+        for container in level:
+            for part in container.values() if container.__class__ is dict else container:
+                if part.__class__ is dict or part.__class__ is list:
+                    deeper.append(part)
+        if not deeper:
             return
+        level = deeper
     raise EventFault("data", f"data is nested deeper than {DEPTH_MAX} levels")
 
 

@@ -37,6 +37,7 @@ from metering.samples import microseconds_of
 from metering.service.ingest import ensure_metrics
 from metering.store import event_meters as meter_store
 from metering.store import events as store
+from metering.store import intake
 from metering.store.events import KnownEvent, NewEvent, Reception, Refusal
 from metering.store.measures import MeasureColumns, WriteCounts, write_measures
 
@@ -192,14 +193,17 @@ def write_counts(
     for project_id, observed_at, identity, counts in counted:
         observed_us, mark = microseconds_of(observed_at), mark_of(identity)
         for count in counts:
-            resource_id = subject_resource_id(project_id, count.subject, groups=count.groups)
+            resource_id, name = subject_resource(project_id, count.subject, groups=count.groups)
             pair = (resource_id, count.meter.name)
             if pair not in examples:
-                examples[pair] = example_of(count, project_id, resource_id=resource_id, observed_at=observed_at)
+                examples[pair] = example_of(count, project_id, resource=(resource_id, name), observed_at=observed_at)
             rows.append((pair, observed_us, mark, count.value))
     if not rows:
         return WriteCounts(0, 0, 0)
-    keys = ensure_metrics(tx, list(examples.values()))
+    keys = intake.find_metric_keys(tx, list(examples))
+    missing = [example for pair, example in examples.items() if pair not in keys]
+    if missing:
+        keys |= ensure_metrics(tx, missing)
     return write_measures(
         tx,
         MeasureColumns(
@@ -213,17 +217,18 @@ def write_counts(
 
 
 @lru_cache(maxsize=SUBJECTS_REMEMBERED_MAX)
-def subject_resource_id(project_id: str, subject: str, *, groups: tuple[tuple[str, str], ...]) -> UUID:
-    """Return the id of the resource that a subject is in a project and group."""
-    return resource_id_of(resource_name_of(project_id, subject, groups=groups))
+def subject_resource(project_id: str, subject: str, *, groups: tuple[tuple[str, str], ...]) -> tuple[UUID, str]:
+    """Return the id and the name of the resource that a subject is in a project and group."""
+    name = resource_name_of(project_id, subject, groups=groups)
+    return resource_id_of(name), name
 
 
-def example_of(count: CountedEvent, project_id: str, *, resource_id: UUID, observed_at: datetime) -> Sample:
+def example_of(count: CountedEvent, project_id: str, *, resource: tuple[UUID, str], observed_at: datetime) -> Sample:
     """Return a sample that tells of the resource and the metric that a count belongs to."""
     return Sample(
-        resource_id=resource_id,
+        resource_id=resource[0],
         resource_type=SUBJECT_TYPE,
-        original_resource_id=resource_name_of(project_id, count.subject, groups=count.groups),
+        original_resource_id=resource[1],
         project_id=project_id,
         user_id=None,
         meter=count.meter.name,
