@@ -222,6 +222,34 @@ def test_a_guest_that_is_off_in_the_middle_of_a_reboot_was_not_stopped_from_outs
     assert transition is None or (transition.kind is None and transition.vm_state == "active")
 
 
+def test_a_reboot_that_the_end_of_its_host_overtakes_is_an_interruption() -> None:
+    """Else the segment would stay open while the host is down."""
+    off = a_guest(PowerState.SHUTOFF, StopReason.STOPPED, boot_epoch=0)
+    transition = decided(an_instance(reboot_from_epoch=1), seen(off, stopping=True))
+    assert (transition.kind, transition.desired, transition.is_interrupted) == (LifecycleKind.HOST_DOWN, "active", True)
+    assert transition.reboot_from_epoch is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "heard_after_s", "ended_after_s"),
+    [
+        (StopReason.GUEST_SHUTDOWN, 42, 42),
+        (StopReason.GUEST_SHUTDOWN, None, 30),
+        (StopReason.STOPPED, 42, 42),
+        (StopReason.STOPPED, None, 60),
+    ],
+)
+def test_a_stop_ends_when_the_host_said_so_and_unheard_at_the_last_proof_of_life_or_at_our_cut(
+    reason: StopReason, heard_after_s: float | None, ended_after_s: float
+) -> None:
+    evidence = seen(a_guest(PowerState.SHUTOFF, reason, boot_epoch=0))
+    if heard_after_s is not None:
+        evidence = replace(evidence, stopped_at=NOW + timedelta(seconds=heard_after_s))
+    transition = decided(an_instance(desired="stopped"), evidence)
+    assert (transition.kind, transition.vm_state, transition.fault) == (LifecycleKind.STOP, "stopped", None)
+    assert transition.at == NOW + timedelta(seconds=ended_after_s)
+
+
 def test_a_silent_host_makes_its_running_instances_unknown_and_no_others() -> None:
     late = NOW + timedelta(seconds=HOST_SILENCE_S_MAX + 1)
     assert derive_status(an_instance(), late) is InstanceStatus.UNKNOWN
