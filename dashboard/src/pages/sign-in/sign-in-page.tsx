@@ -10,6 +10,8 @@ import { Icon, Mark } from "../../components/icon";
 import { LanguageSelect, ThemeSegments } from "../../shell/preferences";
 import styles from "./sign-in.module.css";
 
+/** Where a keyboard is at hand, and not one that would cover half of the page. */
+const WITH_KEYBOARD = "(pointer: fine)";
 const USERS_FILE = "var/clouds.yaml";
 
 function useSignIn() {
@@ -76,6 +78,10 @@ function SignInForm({ hasExpired }: { hasExpired: boolean }) {
   const { problem, isBusy, submit } = useSignIn();
   const id = useId();
   const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    if (window.matchMedia(WITH_KEYBOARD).matches)
+      form.current?.querySelector<HTMLInputElement>("[name=username]")?.focus();
+  }, []);
   const onSubmit = async (event: FormEvent) => {
     event.preventDefault();
     const fields = new FormData(form.current ?? undefined);
