@@ -201,15 +201,20 @@ def read_guest_mark(xml: str) -> GuestMark | None:
     )
 
 
-def build_boot_mark(boot_epoch: int) -> str:
-    """Describe a boot for the live metadata, microseconds since 1970."""
-    mark = etree.Element("boot", epoch=str(boot_epoch))
+def build_boot_mark(boot_epoch: int, *, host_boot: str = "") -> str:
+    """Describe a boot for the live metadata, microseconds since 1970, and during which boot of which host it was noted."""
+    mark = etree.Element("boot", epoch=str(boot_epoch), host=host_boot)
     return etree.tostring(mark, encoding="unicode")
 
 
 def read_boot_mark(xml: str) -> int:
     """Read the boot epoch back; 0 where there is none."""
     return int(etree.fromstring(xml.encode(), _parser()).get("epoch", "0"))
+
+
+def read_boot_host(xml: str) -> str:
+    """Read back where a boot was noted; empty where that was not said."""
+    return etree.fromstring(xml.encode(), _parser()).get("host", "")
 
 
 def build_shutdown_mark(request: ShutdownRequest) -> str:

@@ -28,6 +28,7 @@ from entrypoints.notification_queue import BrokerAway, NotificationQueue, QueueO
 from foundation.clock import utc_now
 from foundation.database import Pool, open_pool, transaction
 from foundation.errors import Unavailable
+from foundation.instruments import recorder
 from foundation.settings import Settings
 
 BACKOFF_FIRST_S = 1.0
@@ -296,6 +297,7 @@ def main(settings: ListenerSettings | None = None) -> int:
     if not chosen.amqp_url.get_secret_value():
         print("nephoscope: set NEPHO_AMQP_URL to the broker, amqp://user:password@host:5672/", file=sys.stderr)
         return 2
+    recorder.keep_in(chosen.metrics_folder, "listener")
     if not database_of(chosen):
         print("nephoscope: no installation runs here: start `make run`, or set NEPHO_DATABASE_URL", file=sys.stderr)
         return 2

@@ -7,24 +7,29 @@ from pathlib import Path
 
 import libvirt
 
-from compute.domain_xml import BOOT_NAMESPACE, PREFIX, build_boot_mark, read_boot_mark
+from compute.domain_xml import BOOT_NAMESPACE, PREFIX, build_boot_mark, read_boot_host, read_boot_mark
 from compute.hypervisor.libvirt_connection import Domain
 
+HOST_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PID_FOLDER = Path("/run/libvirt/qemu")
 
 
 def read_or_note_boot(domain: Domain) -> int:
-    """Read the boot epoch from the guest's live metadata; where it is not noted yet, find it out and note it."""
-    live = libvirt.VIR_DOMAIN_AFFECT_LIVE
+    """Read the boot epoch from the guest's live metadata; where it is not noted yet, find it out and note it.
+
+    A guest that was migrated here brings the note of its former host, and its counters begin anew: so does its epoch.
+    """
+    live, host_boot = libvirt.VIR_DOMAIN_AFFECT_LIVE, HOST_BOOT_ID.read_text().strip()
     try:
-        return read_boot_mark(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, BOOT_NAMESPACE, live))
+        noted = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, BOOT_NAMESPACE, live)
+        if read_boot_host(noted) in {"", host_boot}:
+            return read_boot_mark(noted)
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA:
             raise
     epoch = find_boot_epoch(str(domain.name()))
-    domain.setMetadata(
-        libvirt.VIR_DOMAIN_METADATA_ELEMENT, build_boot_mark(epoch), f"{PREFIX}boot", BOOT_NAMESPACE, live
-    )
+    mark = build_boot_mark(epoch, host_boot=host_boot)
+    domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, mark, f"{PREFIX}boot", BOOT_NAMESPACE, live)
     return epoch
 
 
