@@ -5,9 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
-from rich.console import Console
-from rich.table import Table
-
 from collectors.dead_letters import (
     DeadLetter,
     DeadLetterState,
@@ -48,22 +45,25 @@ def with_database(do: Callable[[Pool, ListenerSettings], int]) -> int:
 
 
 def show(state: DeadLetterState | None, limit: int) -> int:
-    """Print letters as a table, the newest first."""
+    """Print letters, the newest first."""
 
     def do(pool: Pool, _: ListenerSettings) -> int:
         with transaction(pool) as tx:
             letters = list_dead_letters(tx, state=state, after=None, limit=limit)
-        table = Table("id", "seen", "times", "from", "event", "state", "reason")
         for letter in letters:
-            seen = letter.last_seen_at.strftime("%Y-%m-%d %H:%M:%SZ")
-            source = f"{letter.exchange}/{letter.routing_key}"
-            table.add_row(
-                str(letter.id), seen, str(letter.times_seen), source, letter.event_type, letter.state, letter.reason
-            )
-        Console(highlight=False, markup=False).print(table if letters else "no dead letters")
+            print(described(letter))
+        if not letters:
+            print("no dead letters")
         return 0
 
     return with_database(do)
+
+
+def described(letter: DeadLetter) -> str:
+    """Describe a letter in two lines: which it is, and why it could not be taken."""
+    seen = letter.last_seen_at.strftime("%Y-%m-%d %H:%M:%SZ")
+    often = "" if letter.times_seen == 1 else f" ({letter.times_seen} times)"
+    return f"{letter.id} {letter.state} {seen}{often} {letter.exchange} {letter.event_type or '?'}\n    {letter.reason}"
 
 
 def show_body(letter_id: UUID) -> int:
