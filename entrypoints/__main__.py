@@ -22,6 +22,8 @@ verify = typer.Typer(help="Prove what is stored.", no_args_is_help=True)
 command_line.add_typer(verify, name="verify")
 doctor = typer.Typer(help="Say what is wrong, and how to mend it.", no_args_is_help=True)
 command_line.add_typer(doctor, name="doctor")
+retention = typer.Typer(help="Keep raw samples as long as anything rests on them, and no longer.", no_args_is_help=True)
+command_line.add_typer(retention, name="retention")
 
 letters = typer.Typer(help="Notifications that could not be taken.", no_args_is_help=True)
 command_line.add_typer(letters, name="dead-letters")
@@ -186,6 +188,25 @@ def examine_metering(
     from entrypoints.doctor import main
 
     raise typer.Exit(main(as_json=as_json))
+
+
+@retention.command("plan")
+def plan_retention() -> None:
+    """Say which raw samples would be dropped now, and what keeps the rest. Changes nothing."""
+    from entrypoints.retention import main
+
+    raise typer.Exit(main(is_plan=True))
+
+
+@retention.command("run")
+def run_retention() -> None:
+    """Seal, archive and drop what the plan says, now instead of when the workers come to it.
+
+    Exit code 0: done; 1: gave up waiting for others; 2: it could not be run. Stopped in the middle, it goes on at the next run.
+    """
+    from entrypoints.retention import main
+
+    raise typer.Exit(main(is_plan=False))
 
 
 @command_line.command()

@@ -26,6 +26,8 @@ from foundation.instruments import counter, histogram, recorder
 from identity import service as identity
 from metering import service as metering
 from metering.service import event_meters, events
+from orchestration import retention
+from orchestration.retention import RetentionTerms
 from scaling import service as scaling
 
 log = structlog.get_logger()
@@ -36,6 +38,8 @@ ROUNDS_MAX = 20
 EVALUATE_ALARMS_MAX = 10_000
 DELIVERIES_MAX = 20
 GROUPS_MAX = 100
+RETENTION_STEPS_MAX = 5
+"""Each may take seconds; the next tick goes on."""
 OUTBOX_KEPT = timedelta(days=7)
 DELIVERIES_KEPT = timedelta(days=30)
 """How long the log of webhooks shows a delivery that has ended; the history of the alarm itself stays."""
@@ -142,6 +146,7 @@ def tick() -> None:
             (send_deliveries, alarms.has_due_deliveries(tx, now=now)),
             (converge_groups, scaling.has_due(tx, now=now)),
             (count_past_events, event_meters.has_past_events_due(tx)),
+            (keep_samples, metering.is_retention_due(tx, now=now)),
         ]
     for shard in due_shards:
         roll_up.apply_async((shard,), expires=TICK_EXPIRES_S)
@@ -211,6 +216,18 @@ def converge_groups() -> None:
             return scaling.converge_groups(tx, now=utc_now(), limit=1).groups
 
     repeat_until_done(converge_one, GROUPS_MAX)
+
+
+@task("keep_samples")
+def keep_samples() -> None:
+    """Seal, archive and drop what nobody needs any more, a step a transaction; what has to be waited for is taken up again later."""
+
+    def take_step() -> int:
+        with transaction(database()) as tx:
+            step = retention.take_step(tx, RetentionTerms.of(settings), now=utc_now())
+        return int(step.is_progress)
+
+    repeat_until_done(take_step, RETENTION_STEPS_MAX)
 
 
 @task("housekeeping")

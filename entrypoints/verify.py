@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 from uuid import UUID
@@ -63,6 +63,7 @@ class Asked:
 class Report:
     """What was looked at and what was found; `differences` is cut at a bound, `differing_buckets` is not."""
 
+    provable_since: datetime | None = None
     checked: int = 0
     waiting: int = 0
     differing_buckets: int = 0
@@ -81,7 +82,10 @@ class Report:
 
 def verify_rollups(pool: Pool, asked: Asked, *, on_progress: OnProgress = unheard) -> Report:
     """Prove rollups; every snapshot holds a bounded number of buckets, so that no transaction grows old. Raises MetricNotFound."""
-    report = Report()
+    with transaction(pool, Isolation.SNAPSHOT) as tx:
+        since = verification.provable_since(tx)
+    report = Report(provable_since=since if since > asked.within[0] else None)
+    asked = replace(asked, start=max(since, asked.within[0]))
     parts = every_part(pool, asked, on_progress=on_progress)
     if asked.sample is not None:
         parts = parts_by_chance(pool, asked, asked.sample, on_progress=on_progress)
@@ -180,6 +184,8 @@ def show(report: Report, asked: Asked, *, output: Console) -> None:
         output.print(
             f"{report.waiting:,} more wait to be rolled up and were left out; reads take them from raw readings"
         )
+    if report.provable_since is not None:
+        output.print(f"Buckets from before {report.provable_since:%Y-%m-%dT%H:%M:%SZ} are sealed: their readings are gone")
     if not report.checked:
         output.print("Nothing was proven: no bucket was found to compare.")
     if asked.repair:
@@ -197,6 +203,7 @@ def to_json(report: Report, asked: Asked) -> str:
             "waiting": report.waiting,
             "differing_buckets": report.differing_buckets,
             "marked_for_repair": report.marked_for_repair,
+            "provable_since": None if report.provable_since is None else report.provable_since.isoformat(),
             "sample": asked.sample,
             "seed": None if asked.sample is None else asked.seed,
             "differences": [

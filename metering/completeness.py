@@ -155,6 +155,18 @@ def joined(stretches: Iterable[RunningStretch]) -> list[RunningStretch]:
     return whole
 
 
+def without_source_before(stretches: Iterable[RunningStretch], instant: datetime) -> list[RunningStretch]:
+    """Cut stretches at an instant and forget the host of what lies before: readings of then are gone, so nothing can be expected."""
+    cut: list[RunningStretch] = []
+    for stretch in stretches:
+        start, end = stretch.interval.start, stretch.interval.end
+        if start < instant:
+            cut.append(RunningStretch(TimeInterval(start, min(end, instant)), None))
+        if end > instant:
+            cut.append(RunningStretch(TimeInterval(max(start, instant), end), stretch.source))
+    return cut
+
+
 def expect(
     stretches: Iterable[RunningStretch],
     cadences: Mapping[str, Sequence[Cadence]],

@@ -17,6 +17,7 @@ from api.native import (
     doctor,
     events,
     instances,
+    late_samples,
     meters,
     scaling,
     series,
@@ -41,6 +42,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     meters.router,
     completeness.router,
     doctor.router,
+    late_samples.router,
 )
 """One a resource; each is made by api.body.new_router, so that its bodies are strict JSON."""
 

@@ -20,11 +20,13 @@ from metering.completeness import (
     gaps_of,
     hours_of,
     running_stretches,
+    without_source_before,
 )
 from metering.errors import ResourceNotFound
 from metering.store import completeness as store
 from metering.store import lifecycle
 from metering.store.completeness import ExpectedSlots, PolledResource
+from metering.store.retention import read_state
 
 PERIOD_DAYS_MAX = 32
 """A month, wherever its days begin."""
@@ -133,7 +135,11 @@ def open_view(tx: Transaction, query: CompletenessQuery, *, now: datetime) -> Vi
     if query.resource_id is not None and not store.is_resource_of(tx, query.resource_id, project_id=query.project_id):
         raise ResourceNotFound(query.resource_id)
     events = lifecycle.list_events(tx, project_id=query.project_id, start=interval.start, end=interval.end, as_of=None)
-    stretches = running_stretches(events, interval)
+    readings_since = read_state(tx).archived_until
+    stretches = {
+        instance_id: without_source_before(own, readings_since)
+        for instance_id, own in running_stretches(events, interval).items()
+    }
     existed: dict[UUID, TimeInterval] = {}
     for event in events:
         start = max(event.observed_at, interval.start)

@@ -16,6 +16,7 @@ from metering.rollups import SHARD_COUNT, DirtyRanges, bucket_start_us
 from metering.samples import MICROSECOND, OLDEST, instant_of, microseconds_of
 from metering.store import verification as store
 from metering.store.measures import mark_dirty
+from metering.store.retention import read_state
 from metering.store.verification import Population, RolledMetric
 from metering.verification import BucketStatistics, Compared, Difference, MarkedTimes, compare, recompute
 
@@ -62,6 +63,11 @@ def count_metrics(tx: Transaction) -> Population:
     return store.count_metrics(tx)
 
 
+def provable_since(tx: Transaction) -> datetime:
+    """Return from when on readings are kept: what begins before is sealed and cannot be proven any more."""
+    return read_state(tx).archived_until
+
+
 def next_part(
     tx: Transaction, metric: RolledMetric, *, granularity_us: int, start: datetime, stop: datetime
 ) -> Part | None:
@@ -99,6 +105,8 @@ def choose_part(
         )
         if at is not None:
             start = instant_of(bucket_start_us(microseconds_of(at), granularity_us))
+            if start < within[0]:
+                continue
             return Part(chosen, granularity_us, start, start + MICROSECOND)
     return None
 

@@ -54,7 +54,8 @@ TRACED: LiteralString = """
     ),
     followed AS (
         SELECT r.metric_key, r.meter_type, r.granularities_us, r.observed_at, r.boot_epoch, r.value, r.adopted,
-            coalesce(r.lag_at, p.observed_at) AS previous_at, coalesce(r.lag_value, p.value) AS previous_value
+            coalesce(r.lag_at, p.observed_at, q.observed_at) AS previous_at,
+            coalesce(r.lag_value, p.value, q.value) AS previous_value
         FROM reading r
         LEFT JOIN LATERAL (
             SELECT observed_at, value FROM measure
@@ -64,6 +65,12 @@ TRACED: LiteralString = """
                     ELSE TIMESTAMPTZ 'epoch' + r.boot_epoch * INTERVAL '1 microsecond' - INTERVAL '24 hours' END
             ORDER BY observed_at DESC LIMIT 1
         ) p ON true
+        LEFT JOIN LATERAL (
+            SELECT observed_at, value FROM archived_sample
+            WHERE r.lag_at IS NULL AND p.observed_at IS NULL AND metric_key = r.metric_key AND boot_epoch = r.boot_epoch
+                AND observed_at < r.observed_at
+            ORDER BY observed_at DESC LIMIT 1
+        ) q ON true
     ),
     traced AS (
         SELECT f.metric_key, f.granularities_us, f.observed_at, f.boot_epoch, f.value,
@@ -90,7 +97,8 @@ TRACED: LiteralString = """
         OFFSET 0
     )
 """
-"""The increase is counters.increase_of in SQL. A boot's readings are at most a day older than it (ingest sees to that)."""
+"""The increase is counters.increase_of in SQL. A boot's readings are at most a day older than it (ingest sees to that).
+Where the predecessor's chunk is gone, the archive has kept it."""
 
 STATISTICS: LiteralString = """
     count(*) AS count,

@@ -8,13 +8,19 @@ import psycopg
 from numpy.typing import NDArray
 
 from foundation.database import Transaction
+from foundation.errors import Invalid
 from metering.measured import count_measures
 from metering.rollups import DirtyRanges, dirty_ranges
 from metering.samples import instant_of
+from metering.store.late import insert_late, sealed_until_us
 from metering.store.planning import many_small_probes
 
 POSTGRES_EPOCH_US = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970: where PostgreSQL's binary timestamps begin."""
+
+CHUNK_US = 7 * 86_400 * 1_000_000
+"""Raw samples are stored by the week."""
+CHUNKS_A_BATCH_MAX = 104
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
@@ -91,8 +97,15 @@ def write_and_mark(tx: Transaction, columns: MeasureColumns) -> WriteCounts:
     New samples are the rule, so they are copied straight in. Where that fails, those that are there already are looked up, and
     the rest is copied; where another writer comes between, all are merged.
     """
+    require_few_chunks(columns)
     unique = sorted_without_repeats(columns)
     within = len(columns) - len(unique)
+    is_late = unique.observed_us < sealed_until_us(tx)
+    if is_late.any():
+        late, rest = unique.at(is_late), unique.at(~is_late)
+        kept = insert_late(tx, parameters_of(late))
+        counts = write_and_mark(tx, rest) if len(rest) else WriteCounts(0, 0, 0)
+        return WriteCounts(counts.accepted + kept, counts.repeated + within + len(late) - kept, counts.superseded)
     if try_copy(tx, unique):
         mark_dirty(tx, dirty_ranges(unique.metric_keys, unique.observed_us))
         return WriteCounts(len(unique), within, 0)
@@ -107,6 +120,19 @@ def write_and_mark(tx: Transaction, columns: MeasureColumns) -> WriteCounts:
     written = sorted_without_repeats(fresh.followed_by(touched))
     mark_dirty(tx, dirty_ranges(written.metric_keys, written.observed_us))
     return WriteCounts(inserted, within + len(unique) - inserted - updated, updated)
+
+
+def require_few_chunks(columns: MeasureColumns) -> None:
+    """Refuse a batch that would open, or make, so many chunks that others could no longer work: each takes locks and memory."""
+    first_us, last_us = int(columns.observed_us.min()), int(columns.observed_us.max())
+    if last_us - first_us < CHUNKS_A_BATCH_MAX * CHUNK_US:
+        return
+    weeks = len(np.unique(columns.observed_us // CHUNK_US))
+    if weeks > CHUNKS_A_BATCH_MAX:
+        raise Invalid(
+            f"the measures lie in {weeks} different weeks; send those of at most {CHUNKS_A_BATCH_MAX} weeks at a time",
+            field="timestamp",
+        )
 
 
 def try_copy(tx: Transaction, columns: MeasureColumns) -> bool:

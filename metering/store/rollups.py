@@ -53,6 +53,8 @@ RECOMPUTE: LiteralString = (
         FROM touched t
         JOIN metric c ON c.key = t.metric_key AND c.status = 'active'
         JOIN archive_policy_granularity g ON g.archive_policy_name = c.archive_policy_name
+        WHERE date_bin(g.granularity_us * INTERVAL '1 microsecond', t.observed_at, TIMESTAMPTZ 'epoch')
+            >= (SELECT archived_until FROM retention)
     ),
     stretch AS MATERIALIZED (
         SELECT metric_key, meter_type, array_agg(DISTINCT granularity_us) AS granularities_us,
@@ -89,7 +91,8 @@ RECOMPUTE: LiteralString = (
         increase_deviation_sq = EXCLUDED.increase_deviation_sq, increase_elapsed_s = EXCLUDED.increase_elapsed_s
 """
 )
-"""Dirty buckets that touch or overlap, of whatever width, are one stretch, so that each reading is fetched and traced once."""
+"""Dirty buckets that touch or overlap, of whatever width, are one stretch, so that each reading is fetched and traced once.
+A bucket of which readings are gone is sealed: it is never computed from the remains."""
 
 ALLOW_NESTED_LOOPS: LiteralString = "SELECT set_config('enable_nestloop', %s, true)"
 """The planner cannot know how many buckets marks touch; where it thinks of one it would compare each with each. LATERAL is not concerned."""

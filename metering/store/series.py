@@ -51,6 +51,7 @@ ASKED: LiteralString = """
         SELECT u.metric_key, c.meter_type, u.granularity_us, u.start_at, u.stop_at,
             %(from_rollups)s AND g.granularity_us IS NOT NULL AND NOT (
                 u.stop_at - u.start_at <= %(whole_buckets_max)s * u.granularity_us * INTERVAL '1 microsecond'
+                AND u.start_at >= (SELECT archived_until FROM retention)
                 AND u.metric_key IN (SELECT metric_key FROM backlog)) AS is_kept
         FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[], %(starts)s::timestamptz[],
             %(stops)s::timestamptz[]) AS u (metric_key, granularity_us, start_at, stop_at)
@@ -74,13 +75,19 @@ DIRTY: LiteralString = """,
             FROM asked a JOIN touched t ON t.metric_key = a.metric_key
             WHERE a.is_kept AND t.observed_at >= a.start_at
         ) b
-        WHERE first_at < %(stop_max)s
+        WHERE first_at < %(stop_max)s AND first_at >= (SELECT archived_until FROM retention)
         UNION ALL
-        SELECT metric_key, meter_type, ARRAY[granularity_us], start_at, stop_at + granularity_us * INTERVAL '1 microsecond'
-        FROM asked WHERE NOT is_kept
+        SELECT metric_key, meter_type, ARRAY[granularity_us], first_at, stop_at + granularity_us * INTERVAL '1 microsecond'
+        FROM (
+            SELECT a.*, greatest(a.start_at, date_bin(a.granularity_us * INTERVAL '1 microsecond',
+                b.archived_until + (a.granularity_us - 1) * INTERVAL '1 microsecond', TIMESTAMPTZ 'epoch')) AS first_at
+            FROM asked a CROSS JOIN retention b WHERE NOT a.is_kept
+        ) w
+        WHERE first_at < stop_at + granularity_us * INTERVAL '1 microsecond'
     ),
 """
-"""Of what rollups keep, the touched buckets, one by one; of the rest the whole stretch, with the bucket that stop cuts."""
+"""Of what rollups keep, the touched buckets, one by one; of the rest the whole stretch, with the bucket that stop cuts.
+A bucket of which readings are gone is never computed from the remains: its rollup answers, or nothing does."""
 
 VALUE_OF_METHOD: LiteralString = """
     CASE %(method)s

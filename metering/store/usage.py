@@ -35,6 +35,11 @@ CONSUMED: LiteralString = """
         CROSS JOIN LATERAL (
             SELECT observed_at, boot_epoch, value, adopted, written_xid FROM measure
             WHERE metric_key = c.metric_key AND observed_at >= %(start)s AND observed_at < %(end)s
+                AND observed_at >= (SELECT archived_until FROM retention)
+                AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
+            UNION ALL
+            SELECT observed_at, boot_epoch, value, adopted, written_xid FROM sealed_sample
+            WHERE metric_key = c.metric_key AND observed_at >= %(start)s AND observed_at < %(end)s
                 AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
             UNION ALL
             SELECT observed_at, boot_epoch, value, adopted, written_xid FROM superseded
@@ -61,6 +66,12 @@ CONSUMED: LiteralString = """
                     AND observed_at < f.observed_at
                     AND observed_at >= CASE WHEN f.boot_epoch = 0 THEN '-infinity'
                         ELSE TIMESTAMPTZ 'epoch' + f.boot_epoch * INTERVAL '1 microsecond' - INTERVAL '24 hours' END
+                    AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
+                ORDER BY observed_at DESC LIMIT 1)
+                UNION ALL
+                (SELECT observed_at, value FROM sealed_sample
+                WHERE f.lag_at IS NULL AND metric_key = k.metric_key AND boot_epoch = f.boot_epoch
+                    AND observed_at < f.observed_at
                     AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
                 ORDER BY observed_at DESC LIMIT 1)
                 UNION ALL
@@ -95,6 +106,7 @@ CONSUMED: LiteralString = """
     )
 """
 """A resource's metric that was deleted and made anew is one with its successor: the guest's counter went on, and a repeat counts once.
+Where raw samples are dropped, the archived ones speak, and those that came too late for it beside; an earlier snapshot sees only the first.
 Each increase is counters.increase_of, made numeric before it is summed; a float8 holds a counter's whole numbers exactly below 2**53."""
 
 SUM_USAGE: LiteralString = (

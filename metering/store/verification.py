@@ -93,8 +93,13 @@ def read_readings(tx: Transaction, metric_key: int, *, start: datetime, stop: da
 
 
 FIND_PREVIOUS: LiteralString = """
-    SELECT observed_at, boot_epoch, value, adopted FROM measure
+    (SELECT observed_at, boot_epoch, value, adopted FROM measure
     WHERE metric_key = %(key)s AND boot_epoch = %(boot)s AND observed_at < %(before)s AND observed_at >= %(after)s
+    ORDER BY observed_at DESC LIMIT 1)
+    UNION ALL
+    (SELECT observed_at, boot_epoch, value, adopted FROM archived_sample
+    WHERE metric_key = %(key)s AND boot_epoch = %(boot)s AND observed_at < %(before)s AND observed_at >= %(after)s
+    ORDER BY observed_at DESC LIMIT 1)
     ORDER BY observed_at DESC LIMIT 1
 """
 

@@ -1,0 +1,99 @@
+"""`nepho retention`: says what raw samples may be dropped and why not more, and drops them: sealed, archived, then by chunks."""
+
+import time
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from entrypoints.installed_database import find_database_url
+from foundation.clock import utc_now
+from foundation.database import Isolation, Pool, open_pool, transaction
+from foundation.errors import DomainError
+from foundation.settings import Settings
+from metering.service.retention import Plan, Step
+from orchestration import retention
+from orchestration.retention import RetentionTerms
+
+STEPS_MAX = 1_000_000
+WAITS_MAX = 600
+WAIT_S = 1.0
+TRANSACTION_TIMEOUT_MS = 600_000
+GAVE_UP, COULD_NOT_RUN = 1, 2
+TOLD = frozenset({Step.SEALED, Step.SWITCHED, Step.DROPPED})
+WAITING = frozenset({Step.WAITING, Step.WAITING_FOR_ROLLUPS, Step.BUSY})
+
+
+def show_plan(pool: Pool, terms: RetentionTerms, *, output: Console) -> None:
+    """Print what would go and why not more."""
+    with transaction(pool, Isolation.SNAPSHOT) as tx:
+        plan = retention.plan(tx, terms, now=utc_now())
+    for line in lines_of(plan):
+        output.print(line)
+    table = Table(title="What keeps the rest", title_justify="left")
+    table.add_column("needed since")
+    table.add_column("reason")
+    for hold in plan.holds:
+        table.add_row(f"{hold.needed_since:%Y-%m-%d %H:%M}", hold.reason)
+    output.print(table)
+
+
+def lines_of(plan: Plan) -> list[str]:
+    """Say what would go."""
+    lines: list[str] = []
+    if plan.state.archived_until > plan.state.dropped_until or plan.state.archiving_until > plan.state.archived_until:
+        lines.append(f"A run is under way up to {plan.state.archiving_until:%Y-%m-%d}.")
+    if plan.boundary is None or not plan.chunks:
+        lines.append(f"Nothing would be dropped; {plan.chunks_kept} chunks of raw samples are kept.")
+        return lines
+    mib = sum(chunk.bytes for chunk in plan.chunks) / 2**20
+    lines.append(
+        f"{len(plan.chunks)} chunks of raw samples ({mib:,.1f} MiB) from before {plan.boundary.drop_before:%Y-%m-%d %H:%M} UTC"
+        f" would be dropped, {plan.chunks_kept} kept; everything before {plan.boundary.seal_before:%Y-%m-%d %H:%M} UTC would be sealed."
+    )
+    return lines
+
+
+def run_retention(pool: Pool, terms: RetentionTerms, *, output: Console) -> bool:
+    """Take steps until nothing is left; False where it waited in vain for others."""
+    waits = 0
+    for _ in range(STEPS_MAX):
+        with transaction(pool) as tx:
+            step = retention.take_step(tx, terms, now=utc_now())
+        if step is Step.NOTHING:
+            output.print("Done: nothing more may be dropped.")
+            return True
+        if step not in WAITING:
+            waits = 0
+            if step in TOLD:
+                output.print(step.value)
+            continue
+        waits += 1
+        if waits > WAITS_MAX:
+            output.print(f"Gave up: {step.value}. It goes on where it stopped when it is run again.")
+            return False
+        time.sleep(WAIT_S)
+    raise AssertionError("a run ends")
+
+
+def main(*, is_plan: bool) -> int:
+    """Plan or run the retention of the installation that the settings name; return the exit code."""
+    output = Console(highlight=False, markup=False, soft_wrap=True)
+    settings = Settings()
+    url = find_database_url(settings)
+    if url is None:
+        output.print("No installation runs here: start `make run`, or set NEPHO_DATABASE_URL.")
+        return COULD_NOT_RUN
+    pool = open_pool(
+        url, size_max=1, application_name="nephoscope-retention", transaction_timeout_ms=TRANSACTION_TIMEOUT_MS
+    )
+    try:
+        if is_plan:
+            show_plan(pool, RetentionTerms.of(settings), output=output)
+            return 0
+        return 0 if run_retention(pool, RetentionTerms.of(settings), output=output) else GAVE_UP
+    except (DomainError, psycopg.Error) as error:
+        output.print(f"Retention could not go on: {error}")
+        return COULD_NOT_RUN
+    finally:
+        pool.close()

@@ -1,0 +1,159 @@
+"""Retention: what may be dropped and why not more, and the steps by which it goes: seal, archive, drop.
+
+Each step is a transaction of its own. Between them a barrier is waited for: whoever began before the last step may not know it yet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from foundation.database import Transaction
+from foundation.errors import Invalid
+from metering.sealing import SEAL_AGE_MIN, Boundary, Chunk, Hold, binding_holds, decide_boundary
+from metering.store import retention as store
+from metering.store.retention import LateSample, RetentionState
+
+METRICS_A_STEP = 100
+RUN_EVERY = timedelta(hours=1)
+HOLDS_SHOWN_MAX = 10
+LATE_PAGE_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What other packages need of raw samples: since when, and which meters of which projects stand behind documents for good."""
+
+    holds: tuple[Hold, ...]
+    evidence: tuple[tuple[str, str], ...]
+    billed_projects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would go now; `holds` are the reasons why it is not more, the strictest first."""
+
+    boundary: Boundary | None
+    chunks: tuple[Chunk, ...]
+    chunks_kept: int
+    holds: tuple[Hold, ...]
+    state: RetentionState
+
+
+class Step(Enum):
+    """What a step of retention did."""
+
+    NOTHING = "nothing is to be done"
+    BUSY = "another process is at it"
+    WAITING = "what began before the last step has not ended yet"
+    WAITING_FOR_ROLLUPS = "some of what is sealed waits to be rolled up"
+    SEALED = "sealed"
+    BARRIER = "waits from now on for what has begun"
+    ARCHIVED = "archived a part"
+    SWITCHED = "archived the last part"
+    DROPPED = "dropped"
+
+    @property
+    def is_progress(self) -> bool:
+        """Tell whether another step may follow at once."""
+        return self in {Step.SEALED, Step.ARCHIVED, Step.SWITCHED, Step.DROPPED}
+
+
+def plan_retention(tx: Transaction, needs: Needs, *, keep: timedelta, now: datetime) -> Plan:
+    """Say what may be dropped and why not more; changes nothing."""
+    holds = [
+        Hold(now - keep, f"raw samples are kept for {keep.days} days (NEPHO_RAW_KEEP_DAYS)"),
+        Hold(now - SEAL_AGE_MIN, f"what is younger than {SEAL_AGE_MIN.days} days is never sealed"),
+        *needs.holds,
+    ]
+    timespan_us = store.find_longest_timespan_us(tx, except_projects=needs.billed_projects)
+    if timespan_us is not None:
+        longest = timedelta(microseconds=timespan_us)
+        why = f"projects without an invoice keep samples for the longest timespan of their archive policies, {longest.days} days"
+        holds.append(Hold(now - longest, why))
+    chunks = store.list_chunks(tx, "measure")
+    boundary = decide_boundary(chunks, store.list_granularities(tx), holds)
+    gone = tuple(chunk for chunk in chunks if boundary is not None and chunk.end <= boundary.drop_before)
+    state = store.read_state(tx)
+    shown = tuple(binding_holds(holds, limit=HOLDS_SHOWN_MAX))
+    return Plan(boundary, gone, len(chunks) - len(gone), shown, state)
+
+
+def take_step(tx: Transaction, needs: Needs, *, keep: timedelta, now: datetime) -> Step:
+    """Do the next thing that is to be done, in the caller's transaction; call it again in another until nothing is left."""
+    state = store.claim_state(tx)
+    if state is None:
+        return Step.BUSY
+    if state.archived_until < state.archiving_until:
+        return archive_step(tx, state, needs)
+    if state.dropped_until < state.archived_until:
+        return drop_step(tx, state, now=now)
+    boundary = plan_retention(tx, needs, keep=keep, now=now).boundary
+    if boundary is None or boundary.drop_before <= state.dropped_until:
+        store.run_again_at(tx, now + RUN_EVERY)
+        return Step.NOTHING
+    store.seal(tx, boundary)
+    return Step.SEALED
+
+
+def archive_step(tx: Transaction, state: RetentionState, needs: Needs) -> Step:
+    """Copy what must outlive the chunks, once no ingest can write before the seal any more and all of it is rolled up."""
+    waiting = wait_for_barrier(tx, state)
+    if waiting is not None:
+        return waiting
+    if store.is_marked_before(tx, state.sealed_until):
+        return Step.WAITING_FOR_ROLLUPS
+    archived = store.archive(
+        tx,
+        needs.evidence,
+        after_key=state.archived_key,
+        start=state.archived_until,
+        end=state.archiving_until,
+        metrics_max=METRICS_A_STEP,
+    )
+    if archived.last_key is None:
+        store.switch_to_archive(tx)
+        return Step.SWITCHED
+    store.remember_key(tx, archived.last_key)
+    return Step.ARCHIVED
+
+
+def drop_step(tx: Transaction, state: RetentionState, *, now: datetime) -> Step:
+    """Drop the chunks, once everybody who reads knows that the archive speaks for them."""
+    waiting = wait_for_barrier(tx, state)
+    if waiting is not None:
+        return waiting
+    store.drop_raw(tx, state.archived_until)
+    timespan_us = store.find_longest_timespan_us(tx, except_projects=())
+    if timespan_us is not None:
+        store.drop_rollups(tx, min(state.archived_until, now - timedelta(microseconds=timespan_us)))
+    return Step.DROPPED
+
+
+def wait_for_barrier(tx: Transaction, state: RetentionState) -> Step | None:
+    """Raise the barrier if it is not up, or tell that it is not passed; None when it is."""
+    if state.barrier_at is None:
+        store.raise_barrier(tx)
+        return Step.BARRIER
+    return None if store.is_barrier_passed(tx) else Step.WAITING
+
+
+def is_retention_due(tx: Transaction, *, now: datetime) -> bool:
+    """Tell whether it is time to look whether something may go."""
+    return store.is_due(tx, now)
+
+
+def postpone_retention(tx: Transaction, *, until: datetime) -> None:
+    """Look again at an instant, where a step has to wait."""
+    store.run_again_at(tx, until)
+
+
+def late_samples(
+    tx: Transaction, *, project_id: str, start: datetime | None, end: datetime | None, after: int, limit: int
+) -> Sequence[LateSample]:
+    """Return a page of the samples of a project that came for sealed times, in the order in which they came."""
+    if start is not None and end is not None and start >= end:
+        raise Invalid("start must lie before end", field="end")
+    return store.list_late(
+        tx, project_id=project_id, start=start, end=end, after=after, limit=min(limit, LATE_PAGE_MAX + 1)
+    )
