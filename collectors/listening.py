@@ -24,6 +24,7 @@ KEPT_BYTES_MAX = 64 << 10
 """Of a message that is too long so much is kept, to show what it was."""
 REASON_LENGTH_MAX = 1_000
 HEARD_DAYS = 30
+SETTLED_DAYS = 90
 FORGOTTEN_AT_ONCE_MAX = 10_000
 
 
@@ -253,3 +254,8 @@ def plain(text: str | None) -> str | None:
 def forget_heard(tx: Transaction, *, now: datetime) -> int:
     """Forget messages heard long ago, some at a time; one that came again even so makes what it made, and so counts once."""
     return heard.forget(tx, before=now - timedelta(days=HEARD_DAYS), limit=FORGOTTEN_AT_ONCE_MAX)
+
+
+def forget_settled(tx: Transaction, *, now: datetime) -> int:
+    """Let go of letters that were replayed or discarded long ago, some at a time; those that wait stay."""
+    return dead_letters.forget_settled(tx, before=now - timedelta(days=SETTLED_DAYS), limit=FORGOTTEN_AT_ONCE_MAX)

@@ -12,7 +12,7 @@ from types import FrameType
 
 import psycopg
 import structlog
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from collectors.definitions.files import (
     Catalogue,
@@ -21,10 +21,11 @@ from collectors.definitions.files import (
     load_catalogue,
     read_files,
 )
-from collectors.listening import MESSAGES_MAX, Message, Taken, bury, forget_heard, take_messages
+from collectors.listening import MESSAGES_MAX, Message, Taken, bury, forget_heard, forget_settled, take_messages
 from collectors.notifications import Malformed
 from entrypoints.logs import configure_logs
 from entrypoints.notification_queue import BrokerAway, NotificationQueue, QueueOptions, place_of
+from entrypoints.preflight import describe_wrong
 from foundation.clock import utc_now
 from foundation.database import Pool, open_pool, transaction
 from foundation.errors import Unavailable
@@ -245,6 +246,7 @@ class Listener:
             try:
                 with transaction(self._database()) as tx:
                     forget_heard(tx, now=self.clock())
+                    forget_settled(tx, now=self.clock())
             except Unavailable as error:
                 log.warning("listener.database_away", reason=error.message)
 
@@ -276,7 +278,7 @@ def check_definitions(path: Path) -> int:
     except DefinitionsInvalid as error:
         print("\n".join(error.problems), file=sys.stderr)
         return 1
-    print(f"{len(read)} files, {sum(len(file.entries) for file in read)} entries: all is well")
+    print(f"files: {len(read)}, entries: {sum(len(file.entries) for file in read)}, all is well")
     return 0
 
 
@@ -293,7 +295,12 @@ def database_of(settings: Settings) -> str:
 def main(settings: ListenerSettings | None = None) -> int:
     """Listen until SIGINT or SIGTERM; returns the exit code."""
     configure_logs()
-    chosen = settings or ListenerSettings()
+    try:
+        chosen = settings or ListenerSettings()
+    except ValidationError as error:
+        wrong = " ".join(describe_wrong(ListenerSettings, one) for one in error.errors())
+        print(f"nephoscope: {wrong}", file=sys.stderr)
+        return 2
     if not chosen.amqp_url.get_secret_value():
         print("nephoscope: set NEPHO_AMQP_URL to the broker, amqp://user:password@host:5672/", file=sys.stderr)
         return 2

@@ -138,3 +138,16 @@ def count_waiting(tx: Transaction) -> int:
     row = tx.execute(COUNT_WAITING).fetchone()
     assert row is not None
     return int(row[0])
+
+
+FORGET_SETTLED: LiteralString = """
+    DELETE FROM dead_letter WHERE id IN (
+        SELECT id FROM dead_letter WHERE state <> 'waiting' AND settled_at < %(before)s LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    )
+"""
+
+
+def forget_settled(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """Delete letters settled before an instant, at most `limit` a call; return how many."""
+    return tx.execute(FORGET_SETTLED, {"before": before, "limit": limit}).rowcount

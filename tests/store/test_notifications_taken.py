@@ -35,7 +35,15 @@ from collectors.dead_letters import (
     replay_dead_letter,
 )
 from collectors.definitions.files import Catalogue, load_catalogue
-from collectors.listening import KEPT_BYTES_MAX, MESSAGE_BYTES_MAX, Message, Taken, forget_heard, take_messages
+from collectors.listening import (
+    KEPT_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    Message,
+    Taken,
+    forget_heard,
+    forget_settled,
+    take_messages,
+)
 from foundation.database import Pool, Transaction, transaction
 from foundation.interval import TimeInterval
 from metering.model import resource_id_of
@@ -223,6 +231,15 @@ def test_a_message_beyond_the_bound_is_kept_in_part_and_cannot_be_replayed(tx: T
     assert row[1:] == (KEPT_BYTES_MAX, len(body))
     with pytest.raises(DeadLetterCut):
         replay_dead_letter(tx, row[0], catalogue=catalogue(), now=NOW)
+
+
+def test_what_is_settled_is_let_go_of_in_time_and_what_waits_stays(tx: Transaction):
+    settled, waiting = Told("router.delete.end", {"router_id": "a"}), Told("router.delete.end", {"router_id": "b"})
+    take(tx, [settled, waiting])
+    discard_dead_letter(tx, letter_of(tx, settled)[0], now=NOW)
+    assert forget_settled(tx, now=NOW + timedelta(days=89)) == 0
+    assert forget_settled(tx, now=NOW + timedelta(days=91)) == 1
+    assert letter_of(tx, waiting)[1] == "waiting"
 
 
 def test_letters_are_listed_the_newest_first_from_a_known_one_on(tx: Transaction):
