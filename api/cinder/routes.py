@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from api.authentication import RequestCaller
+from api.authentication import AdminCaller, RequestCaller
 from api.body import new_router
 from api.cinder.faults import render_fault
 from api.context import ApiContext, context_of
@@ -79,6 +79,11 @@ def show_default_quota(project: str, caller: RequestCaller) -> dict[str, Any]:
     return {"quota_set": {"id": project} | dict.fromkeys(QUOTAS, 0)}
 
 
+def reset_quota(_: AdminCaller) -> Response:
+    """Give a project the default limits again: it never had others."""
+    return Response(status_code=200)
+
+
 def list_nothing(name: str) -> Any:
     """Return an endpoint that answers an empty list."""
 
@@ -113,6 +118,7 @@ for prefix in ("/v3", "/v3/{url_project}"):
     router.get(f"{prefix}/limits")(show_limits)
     router.get(f"{prefix}/os-quota-sets/{{project}}")(show_quota)
     router.get(f"{prefix}/os-quota-sets/{{project}}/defaults")(show_default_quota)
+    router.delete(f"{prefix}/os-quota-sets/{{project}}")(reset_quota)
     for kind in ("volumes", "snapshots", "backups", "types"):
         router.post(f"{prefix}/{kind}")(refuse_change)
 

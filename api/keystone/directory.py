@@ -1,4 +1,4 @@
-"""Keystone's projects, users, roles, domains, and what the catalog is made of."""
+"""Keystone's projects, users, groups and domains."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -10,11 +10,9 @@ from api.authentication import RequestToken
 from api.body import body_of, new_router
 from api.context import context_of
 from api.keystone import wire
-from api.keystone.catalog import to_wire_endpoints, to_wire_regions, to_wire_services
 from api.keystone.versions import keystone_url
 from api.pagination import RequestPage, next_url
 from api.transaction import RequestTransaction
-from foundation.errors import NotFound
 from identity import directory
 from identity.directory import NewProject, NewUser
 from orchestration import projects
@@ -33,14 +31,6 @@ def collection(
     if limit is not None and len(items) == limit:
         links["next"] = next_url(request, limit=limit, marker=str(items[-1]["id"]))
     return JSONResponse({key: list(items), "links": links})
-
-
-def member(key: str, items: Sequence[dict[str, Any]], *, item_id: str) -> JSONResponse:
-    """Answer one item of a small list by its id."""
-    for item in items:
-        if item["id"] == item_id:
-            return JSONResponse({key: item})
-    raise NotFound(f"Could not find {key}: {item_id}.")
 
 
 @router.get("/v3/projects")
@@ -216,53 +206,3 @@ def list_domains(request: Request, tx: RequestTransaction, _: RequestToken, name
 def show_domain(request: Request, tx: RequestTransaction, _: RequestToken, domain_id: str) -> JSONResponse:
     """Show a domain."""
     return JSONResponse({"domain": wire.to_wire_domain(directory.get_domain(tx, domain_id), keystone_url(request))})
-
-
-@router.get("/v3/services")
-def list_services(request: Request, _: RequestToken, type: Name = None, name: Name = None) -> JSONResponse:
-    """List the services of the catalog."""
-    found = [
-        service
-        for service in to_wire_services(context_of(request).settings)
-        if type in {None, service["type"]} and name in {None, service["name"]}
-    ]
-    return collection(request, "services", found)
-
-
-@router.get("/v3/services/{service_id}")
-def show_service(request: Request, _: RequestToken, service_id: str) -> JSONResponse:
-    """Show a service of the catalog."""
-    return member("service", to_wire_services(context_of(request).settings), item_id=service_id)
-
-
-@router.get("/v3/endpoints")
-def list_endpoints(
-    request: Request, _: RequestToken, service_id: Name = None, interface: Name = None, region_id: Name = None
-) -> JSONResponse:
-    """List the endpoints of the catalog."""
-    found = [
-        endpoint
-        for endpoint in to_wire_endpoints(context_of(request).settings)
-        if service_id in {None, endpoint["service_id"]}
-        and interface in {None, endpoint["interface"]}
-        and region_id in {None, endpoint["region_id"]}
-    ]
-    return collection(request, "endpoints", found)
-
-
-@router.get("/v3/endpoints/{endpoint_id}")
-def show_endpoint(request: Request, _: RequestToken, endpoint_id: str) -> JSONResponse:
-    """Show an endpoint of the catalog."""
-    return member("endpoint", to_wire_endpoints(context_of(request).settings), item_id=endpoint_id)
-
-
-@router.get("/v3/regions")
-def list_regions(request: Request, _: RequestToken) -> JSONResponse:
-    """List the one region."""
-    return collection(request, "regions", to_wire_regions(context_of(request).settings))
-
-
-@router.get("/v3/regions/{region_id}")
-def show_region(request: Request, _: RequestToken, region_id: str) -> JSONResponse:
-    """Show the region."""
-    return member("region", to_wire_regions(context_of(request).settings), item_id=region_id)

@@ -1,11 +1,12 @@
 """Networks, subnets, ports, security groups and their rules, read only for now."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, Request, Response
 
-from api.authentication import RequestCaller
+from api.authentication import AdminCaller, RequestCaller
 from api.body import new_router
 from api.context import context_of
 from api.neutron.lists import answer_list, chosen
@@ -56,95 +57,66 @@ def read_rules(request: Request, tx: Transaction, caller: Caller) -> Sequence[di
     return [to_wire_rule(rule) for rule in service.list_security_group_rules(tx, caller=caller)]
 
 
-def one(resources: Sequence[dict[str, Any]], id_: str, *, missing: NotFound, request: Request) -> dict[str, Any]:
-    """Return the resource of an id with the fields asked for, or raise."""
-    for resource in resources:
-        if resource["id"] == id_.lower():
-            return chosen(resource, request.query_params)
-    raise missing
+def read_ports(request: Request, tx: Transaction, caller: Caller) -> Sequence[dict[str, Any]]:
+    """Return the caller's ports."""
+    del request
+    return [to_wire_port(port, is_admin=policy.is_admin(caller)) for port in service.list_ports(tx, caller=caller)]
 
 
-@router.get("/networks")
-def list_networks(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
-    """List networks."""
-    return answer_list(
-        request, "networks", resources=read_networks(request, tx, caller), page=page, own_project_id=caller.project_id
-    )
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One kind of resource: its place, its name in answers, how it is read, and what is said of one that is not there."""
+
+    path: str
+    name: str
+    read: Callable[[Request, Transaction, Caller], Sequence[dict[str, Any]]]
+    missing: Callable[[str], NotFound]
+
+    @property
+    def names(self) -> str:
+        """The key of its lists."""
+        return f"{self.name}s"
 
 
-@router.get("/networks/{network}")
-def show_network(network: str, request: Request, tx: RequestTransaction, caller: RequestCaller) -> dict[str, Any]:
-    """Show one network."""
-    missing = NetworkNotFound(f"Network {network[:64]} could not be found.")
-    return {"network": one(read_networks(request, tx, caller), network, missing=missing, request=request)}
+COLLECTIONS = (
+    Collection("networks", "network", read_networks, lambda id_: NetworkNotFound(f"Network {id_} could not be found.")),
+    Collection("subnets", "subnet", read_subnets, lambda id_: SubnetNotFound(f"Subnet {id_} could not be found.")),
+    Collection("ports", "port", read_ports, lambda id_: PortNotFound(f"Port {id_} could not be found.")),
+    Collection(
+        "security-groups",
+        "security_group",
+        read_groups,
+        lambda id_: SecurityGroupNotFound(f"Security group {id_} does not exist"),
+    ),
+    Collection(
+        "security-group-rules",
+        "security_group_rule",
+        read_rules,
+        lambda id_: RuleNotFound(f"Security group rule {id_} does not exist"),
+    ),
+)
 
 
-@router.get("/subnets")
-def list_subnets(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
-    """List subnets."""
-    return answer_list(
-        request, "subnets", resources=read_subnets(request, tx, caller), page=page, own_project_id=caller.project_id
-    )
+def serve(collection: Collection) -> None:
+    """List a kind of resource and show one of it."""
+
+    @router.get(f"/{collection.path}")
+    def list_resources(
+        request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage
+    ) -> dict[str, Any]:
+        found = collection.read(request, tx, caller)
+        return answer_list(request, collection.names, resources=found, page=page, own_project_id=caller.project_id)
+
+    @router.get(f"/{collection.path}/{{id_}}")
+    def show_resource(id_: str, request: Request, tx: RequestTransaction, caller: RequestCaller) -> dict[str, Any]:
+        for resource in collection.read(request, tx, caller):
+            if resource["id"] == id_.lower():
+                return {collection.name: chosen(resource, request.query_params)}
+        raise collection.missing(id_[:64])
 
 
-@router.get("/subnets/{subnet}")
-def show_subnet(subnet: str, request: Request, tx: RequestTransaction, caller: RequestCaller) -> dict[str, Any]:
-    """Show one subnet."""
-    missing = SubnetNotFound(f"Subnet {subnet[:64]} could not be found.")
-    return {"subnet": one(read_subnets(request, tx, caller), subnet, missing=missing, request=request)}
-
-
-@router.get("/ports")
-def list_ports(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
-    """List ports."""
-    ports = [to_wire_port(port, is_admin=policy.is_admin(caller)) for port in service.list_ports(tx, caller=caller)]
-    return answer_list(request, "ports", resources=ports, page=page, own_project_id=caller.project_id)
-
-
-@router.get("/ports/{port}")
-def show_port(port: str, request: Request, tx: RequestTransaction, caller: RequestCaller) -> dict[str, Any]:
-    """Show one port."""
-    ports = [to_wire_port(found, is_admin=policy.is_admin(caller)) for found in service.list_ports(tx, caller=caller)]
-    missing = PortNotFound(f"Port {port[:64]} could not be found.")
-    return {"port": one(ports, port, missing=missing, request=request)}
-
-
-@router.get("/security-groups")
-def list_groups(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
-    """List security groups."""
-    return answer_list(
-        request,
-        "security_groups",
-        resources=read_groups(request, tx, caller),
-        page=page,
-        own_project_id=caller.project_id,
-    )
-
-
-@router.get("/security-groups/{group}")
-def show_group(group: str, request: Request, tx: RequestTransaction, caller: RequestCaller) -> dict[str, Any]:
-    """Show one security group."""
-    missing = SecurityGroupNotFound(f"Security group {group[:64]} does not exist")
-    return {"security_group": one(read_groups(request, tx, caller), group, missing=missing, request=request)}
-
-
-@router.get("/security-group-rules")
-def list_rules(request: Request, tx: RequestTransaction, caller: RequestCaller, page: RequestPage) -> dict[str, Any]:
-    """List the rules of security groups."""
-    return answer_list(
-        request,
-        "security_group_rules",
-        resources=read_rules(request, tx, caller),
-        page=page,
-        own_project_id=caller.project_id,
-    )
-
-
-@router.get("/security-group-rules/{rule}")
-def show_rule(rule: str, request: Request, tx: RequestTransaction, caller: RequestCaller) -> dict[str, Any]:
-    """Show one rule of a security group."""
-    missing = RuleNotFound(f"Security group rule {rule[:64]} does not exist")
-    return {"security_group_rule": one(read_rules(request, tx, caller), rule, missing=missing, request=request)}
+for each in COLLECTIONS:
+    serve(each)
 
 
 @router.get("/routers")
@@ -206,6 +178,13 @@ def show_quota_details(project: str, tx: RequestTransaction, caller: RequestCall
     used = {"port": len(ports), "network": 1, "subnet": 1}
     quota = {name: {"limit": limit, "used": used.get(name, 0), "reserved": 0} for name, limit in limits().items()}
     return {"quota": quota}
+
+
+@router.delete("/quotas/{project}", status_code=204)
+def reset_quota(project: str, _: AdminCaller) -> Response:
+    """Give a project the default limits again: it never had others."""
+    del project
+    return Response(status_code=204)
 
 
 @router.api_route("/{rest:path}", methods=["POST", "PUT", "DELETE"])

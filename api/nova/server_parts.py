@@ -1,4 +1,4 @@
-"""What belongs to a server: its metadata, tags, interfaces, addresses, groups, and the history of what was asked of it."""
+"""What belongs to a server: its metadata, interfaces, addresses, groups, and the history of what was asked of it."""
 
 from typing import Annotated, Any
 
@@ -7,10 +7,9 @@ from fastapi.responses import Response
 
 from api.authentication import RequestCaller
 from api.body import body_of, new_router
-from api.nova.requests import MetadataBody, MetadataItemBody, TagsBody
+from api.nova.requests import MetadataBody, MetadataItemBody
 from api.nova.servers import RequestView, ServerId
 from api.nova.servers_wire import to_wire_addresses, to_wire_micros
-from api.nova.versions import require
 from api.transaction import RequestTransaction
 from compute import service
 from compute.model import InstanceAction, Port
@@ -86,26 +85,6 @@ def delete_metadata_item(
     """Take one item out."""
     service.delete_metadata(tx, caller=caller, instance_id=id_, key=key, now=view.now)
     return Response(status_code=204)
-
-
-@router.get("/servers/{server}/tags")
-def list_tags(id_: ServerId, tx: RequestTransaction, caller: RequestCaller, view: RequestView) -> dict[str, Any]:
-    """List a server's tags."""
-    require(view.microversion, (2, 26))
-    return {"tags": list(service.get_instance(tx, caller=caller, instance_id=id_).tags)}
-
-
-@router.put("/servers/{server}/tags")
-def replace_tags(
-    id_: ServerId,
-    tx: RequestTransaction,
-    caller: RequestCaller,
-    view: RequestView,
-    body: Annotated[TagsBody, Depends(body_of(TagsBody))],
-) -> dict[str, Any]:
-    """Replace a server's tags."""
-    require(view.microversion, (2, 26))
-    return {"tags": list(service.set_tags(tx, caller=caller, instance_id=id_, tags=body.tags, now=view.now))}
 
 
 @router.get("/servers/{server}/ips")

@@ -25,6 +25,7 @@ from compute.service.flavors import (
 from compute.service.hosts import get_host, list_hosts
 from compute.service.images import get_image, list_images, register_image
 from compute.service.instances import (
+    change_tags,
     delete_instance,
     delete_metadata,
     find_console,
@@ -60,6 +61,7 @@ __all__ = [
     "bootstrap_flavors",
     "bootstrap_networks",
     "change_quota",
+    "change_tags",
     "console_requests",
     "create_flavor",
     "create_instances",

@@ -177,7 +177,28 @@ def set_tags(
     tx: Transaction, *, caller: Caller, instance_id: UUID, tags: Sequence[str], now: datetime
 ) -> Sequence[str]:
     """Replace an instance's tags."""
+    return keep_tags(tx, lock_instance(tx, caller, instance_id), tags=tags, now=now)
+
+
+def change_tags(
+    tx: Transaction,
+    *,
+    caller: Caller,
+    instance_id: UUID,
+    now: datetime,
+    added: Sequence[str] = (),
+    removed: Sequence[str] = (),
+) -> Sequence[str]:
+    """Add tags and take others away, whatever else is changed at the same time; return those that there were before."""
     instance = lock_instance(tx, caller, instance_id)
+    wanted = (set(instance.tags) | set(added)) - set(removed)
+    if wanted != set(instance.tags):
+        keep_tags(tx, instance, tags=sorted(wanted), now=now)
+    return instance.tags
+
+
+def keep_tags(tx: Transaction, instance: Instance, *, tags: Sequence[str], now: datetime) -> Sequence[str]:
+    """Store the tags of a locked instance. Raises LaunchInvalid for too many or too long ones."""
     unique = sorted(set(tags))
     if len(unique) > TAGS_MAX or any(not 0 < len(tag) <= TAG_LENGTH_MAX for tag in unique):
         raise LaunchInvalid(f"at most {TAGS_MAX} tags of 1 to {TAG_LENGTH_MAX} characters", field="tags")
