@@ -34,7 +34,7 @@ class Delivery(Enum):
 class SampleDelivery:
     """The way of one host's samples into the database."""
 
-    def __init__(self, pool: Pool, spool: Spool, *, poll_interval_s: float | None = None) -> None:
+    def __init__(self, pool: Pool, spool: Spool, *, poll_interval_s: float) -> None:
         self._pool = pool
         self._spool = spool
         self._poll_interval_s = poll_interval_s
@@ -100,10 +100,8 @@ class SampleDelivery:
             raise Unavailable(f"the database did not take the samples: {error}") from error
 
 
-def poll_of(samples: Sequence[Sample], interval_s: float | None, *, repeated: int, is_spooled: bool) -> Poll | None:
-    """Say which look at which host a batch is from; None where no guest was read, or nobody says how often hosts are read."""
-    if interval_s is None:
-        return None
+def poll_of(samples: Sequence[Sample], interval_s: float, *, repeated: int, is_spooled: bool) -> Poll | None:
+    """Say which look at which host a batch is from; None where no guest was read."""
     for sample in samples:
         host = sample.attributes.get("host")
         if sample.resource_type == "instance" and host:
