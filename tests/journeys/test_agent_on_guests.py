@@ -36,6 +36,11 @@ POLL_INTERVAL_S = 1
 STOP_GRACE_S = 12
 DEAF = b"#!/bin/sh\nkillall acpid && echo deaf now\n"
 USER_DATA = b"#!/bin/sh\necho the order was $((6 * 7))\nping -c 3 -s 1000 8.8.8.8\n"
+AWAY_URL = "postgresql://nobody@127.0.0.1:1/away"
+READ_BETWEEN: LiteralString = """
+    SELECT count(*) FROM measure m JOIN metric k ON k.key = m.metric_key
+    WHERE k.name = 'cpu' AND k.resource_id = %s AND m.observed_at BETWEEN %s AND %s
+"""
 COUNTERS: LiteralString = """
     SELECT m.value FROM measure m JOIN metric k ON k.key = m.metric_key JOIN resource r ON r.id = k.resource_id
     WHERE k.name = %s AND (r.id = %s OR r.original_resource_id LIKE '%%' || %s::text || '%%')
@@ -64,10 +69,10 @@ class Site:
     prefix: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None)
 
-    def start(self) -> None:
-        """Start the agent."""
+    def start(self, *, url: str = "") -> None:
+        """Start the agent, or one that looks for its database elsewhere."""
         environment = os.environ | {
-            "NEPHO_DATABASE_URL": self.url,
+            "NEPHO_DATABASE_URL": url or self.url,
             "NEPHO_VAR": str(self.root),
             "NEPHO_INSTALLATION": self.installation,
             "NEPHO_POLL_INTERVAL_S": str(POLL_INTERVAL_S),
@@ -143,6 +148,12 @@ class Site:
         with transaction(self.pool) as tx:
             rows = tx.execute(COUNTERS, (meter, instance_id, instance_id)).fetchall()
         return [row[0] for row in rows]
+
+    def readings_between(self, instance_id: UUID, begin: datetime, end: datetime) -> int:
+        """How many readings of the guest are stored of a time."""
+        with transaction(self.pool) as tx:
+            row = tx.execute(READ_BETWEEN, (instance_id, begin, end)).fetchone()
+        return row[0] if row else 0
 
     def console(self, instance_id: UUID) -> str:
         """The console as the API would show it, through the agent."""
@@ -291,12 +302,17 @@ def test_guests_asked_by_an_agent_that_is_killed_end_stopped_the_deaf_one_by_a_c
     asked_at = time.monotonic()
     site.kill()
     assert derive_task(site.read(deaf)) == "powering-off"
-    time.sleep(4)
+    killed_at = datetime.now(UTC)
+    site.start(url=AWAY_URL)
+    site.wait_until(lambda: len(list((site.root / "spool").glob("*.batch"))) >= 2)
+    site.kill()
     site.start()
+    away_until = datetime.now(UTC)
     for instance_id in (obeying, deaf):
         site.wait_until(lambda instance_id=instance_id: site.read(instance_id).vm_state == "stopped")
         assert site.kinds(instance_id) == ["create", "stop"]
     assert STOP_GRACE_S - 2 < time.monotonic() - asked_at < STOP_GRACE_S + 15
+    site.wait_until(lambda: site.readings_between(deaf, killed_at, away_until) >= 2)
     assert "shutting down" in site.console(obeying)
     assert "shutting down" not in site.console(deaf)
     for instance_id in (obeying, deaf):
