@@ -11,6 +11,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from keystoneauth1 import session as keystone_session
 from keystoneauth1.identity import v3
 
@@ -324,3 +326,53 @@ def test_nothing_comes_in_without_a_token(demo: Sender) -> None:
         urllib.request.urlopen(request, timeout=30)
     assert caught.value.code == 401
     caught.value.close()
+
+
+def test_an_event_becomes_money_and_its_line_is_explained_by_it(admin: Sender) -> None:
+    kind = f"answers-{uuid4().hex}"
+    status, made = admin.call("POST", "/identity/v3/projects", {"project": {"name": kind}})
+    assert status == 201
+    mine = f"?project_id={made['project']['id']}"
+    meter = {"name": kind, "event_type": kind, "aggregation": "sum", "value": "tokens", "unit": "token"}
+    assert admin.call("POST", f"/v1/meters{mine}", meter)[0] == 201
+    plan = admin.call("POST", "/v1/billing/price-plans", {"name": kind, "currency": "JPY", "reason": "r"})[1]["id"]
+    begin = START.isoformat()
+    price = {"kind": "counter", "meter": kind, "base_unit": "token", "unit": "token", "per": "1", "price": "2"}
+    version = {"effective_from": begin, "prices": [price], "reason": "r"}
+    assert admin.call("POST", f"/v1/billing/price-plans/{plan}/versions", version)[0] == 201
+    assignment = {"plan_id": plan, "effective_from": begin, "reason": "r"}
+    assert admin.call("POST", f"/v1/billing/account/plans{mine}", assignment)[0] == 201
+    events = [an_event(kind, data={"tokens": n}) for n in (1, 2, 4)]
+    assert admin.post([*events, *events], query=mine)[1]["accepted"] == 3
+    period = {"project_id": made["project"]["id"], "start": begin, "end": (START + timedelta(days=1)).isoformat()}
+    status, invoice = admin.call("POST", "/v1/billing/invoices", period)
+    assert status in (200, 201), invoice
+    (line,) = invoice["lines"]
+    assert (line["quantity"], line["amount"]) == ("7", "14")
+    _, told = admin.call("GET", f"/v1/billing/invoices/{invoice['id']}/lines/1/explain")
+    assert sorted(sample["increase"] for sample in told["counter"]["samples"]) == ["1", "2", "4"], told
+
+
+PARTS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
+)
+NONSENSE = st.dictionaries(
+    st.sampled_from(("specversion", "id", "source", "type", "subject", "time", "data", "data_base64", "x", "X")),
+    st.sampled_from(("1.0", "/a", "fuzzed", "2026-03-01T00:00:00Z", "AAEC", "")) | PARTS,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(batch=st.lists(NONSENSE | PARTS, max_size=6), form=st.sampled_from((BATCHED, STRUCTURED)))
+def test_nonsense_is_answered_and_never_breaks_anything(demo: Sender, batch: list[Any], form: str) -> None:
+    status, answer = demo.post(batch if form == BATCHED else (batch or [{}])[0], form)
+    assert status in (200, 400), answer
+    if form == BATCHED:
+        assert status == 200
+        assert [one["index"] for one in answer["events"]] == list(range(len(batch)))
+        assert all(one["outcome"] == "accepted" or one["reason"] for one in answer["events"])
+    assert demo.call("GET", "/v1/events?limit=20")[0] == 200
