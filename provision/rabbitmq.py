@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,7 @@ STAMP = "etc/nephoscope-tree"
 HOME = "/broker"
 ERLANG = "/usr/lib/erlang"
 
+NO_FILES: Mapping[str, str] = {}
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 20
 
@@ -192,8 +193,11 @@ class Broker:
 
 
 @contextlib.contextmanager
-def running_test_broker(var: Path) -> Generator[Broker]:
-    """A throw-away broker for tests, which runs and exists while the block does."""
+def running_test_broker(var: Path, *, files: Mapping[str, str] = NO_FILES) -> Generator[Broker]:
+    """A throw-away broker for tests, which runs and exists while the block does.
+
+    `files` are put into its folder, which it sees as /broker; one of them may be its rabbitmq.conf.
+    """
     tree = install(var, say=lambda _: None)
     user = ordinary_user()
     place = Path(tempfile.mkdtemp(prefix="nephoscope-rabbitmq-"))
@@ -201,6 +205,10 @@ def running_test_broker(var: Path) -> Generator[Broker]:
     folder = place / "broker"
     folder.mkdir(mode=0o700)
     os.chown(folder, user, user)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+        os.chown(folder / name, user, user)
     broker = Broker(tree, folder, spare_ports(), user)
     try:
         broker.start()

@@ -7,12 +7,18 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from kombu.connection import Connection
 from kombu.entity import Exchange
 from psycopg import sql
@@ -25,6 +31,7 @@ from foundation.ids import new_hex_id
 from metering.model import resource_id_of
 from provision.rabbitmq import Broker, running_test_broker
 from tests.conftest import migrated_database
+from tests.contract.conftest import spare_port
 from tests.notification_payloads import (
     Told,
     a_swift_request,
@@ -42,9 +49,44 @@ NOTIFIER_TIMEOUT_S = 60
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with running_test_broker(ROOT / "var") as running:
+def certificate() -> tuple[str, str]:
+    return self_signed_certificate()
+
+
+@pytest.fixture(scope="module")
+def tls_port() -> int:
+    return spare_port()
+
+
+@pytest.fixture(scope="module")
+def broker(certificate: tuple[str, str], tls_port: int) -> Iterator[Broker]:
+    """A broker that also speaks TLS."""
+    settings = (
+        f"listeners.ssl.default = 127.0.0.1:{tls_port}",
+        "ssl_options.certfile = /broker/certificate.pem",
+        "ssl_options.keyfile = /broker/key.pem",
+    )
+    files = {"rabbitmq.conf": "\n".join(settings) + "\n", "certificate.pem": certificate[0], "key.pem": certificate[1]}
+    with running_test_broker(ROOT / "var", files=files) as running:
         yield running
+
+
+def self_signed_certificate() -> tuple[str, str]:
+    """A certificate of 127.0.0.1 and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    return built.public_bytes(serialization.Encoding.PEM).decode(), pem.decode()
 
 
 @pytest.fixture(scope="module")
@@ -375,3 +417,63 @@ def test_a_listener_killed_between_commit_and_acknowledgement_counts_nothing_twi
     assert waiting(broker, queue) == 0
     assert total_of(pool, account, "storage.api.request") == 12
     assert total_of(pool, account, "storage.objects.outgoing.bytes") == 120
+
+
+def test_tls_is_spoken_with_a_broker_whose_certificate_is_right_and_with_no_other(
+    broker: Broker, own_url: str, pool: Pool, queue: str, tmp_path: Path, certificate: tuple[str, str], tls_port: int
+):
+    trusted, other = tmp_path / "ca.pem", tmp_path / "other.pem"
+    trusted.write_text(certificate[0])
+    other.write_text(self_signed_certificate()[0])
+    secure = environment_of(broker, own_url, queue, NEPHO_AMQP_URL=f"amqps://guest:guest@127.0.0.1:{tls_port}//")
+    with listening(secure | {"NEPHO_AMQP_CA_FILE": str(trusted)}, tmp_path / "log"):
+        told = Told("image.upload", an_image(str(uuid4()), "p"))
+        publish(broker, [told.body()], exchange="glance")
+        until(lambda: type_of(pool, told.payload["id"]) == "image")
+    log = tmp_path / "refused"
+    with log.open("ab") as written:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "entrypoints.listener"],
+            cwd=ROOT,
+            env=secure | {"NEPHO_AMQP_CA_FILE": str(other)},
+            stdout=written,
+            stderr=written,
+        )
+    try:
+        until(lambda: "certificate verify failed" in log.read_text(), log.read_text)
+        assert "listener.connected" not in log.read_text()
+    finally:
+        child.terminate()
+        child.wait(PATIENCE_S)
+
+
+def test_two_listeners_share_the_work_and_count_each_message_once(
+    broker: Broker, own_url: str, pool: Pool, queue: str, tmp_path: Path
+):
+    account, volumes = uuid4().hex, [str(uuid4()) for _ in range(5)]
+    sizes = [
+        Told("volume.resize.end", a_volume(volumes[number % 5], account, size=number + 1), at_s=number)
+        for number in range(100)
+    ]
+    told = [one for pair in zip(requests(account, 100), sizes, strict=True) for one in pair]
+    environment = environment_of(
+        broker, own_url, queue, NEPHO_NOTIFICATION_BATCH="7", NEPHO_NOTIFICATION_BATCH_WAIT_MS="5"
+    )
+    with listening(environment, tmp_path / "one"), listening(environment, tmp_path / "other"):
+        for exchange in ("swift", "cinder"):
+            publish(broker, [one.body() for one in told], exchange=exchange)
+        until(lambda: total_of(pool, account, "storage.api.request") == 100)
+        until(lambda: one_value(pool, "SELECT count(*) FROM resource_event WHERE project_id = %s", account) == 100)
+        until(lambda: waiting(broker, queue) == 0)
+    assert total_of(pool, account, "storage.objects.outgoing.bytes") == 1000
+    sizes_kept = [
+        one_value(
+            pool,
+            "SELECT size::int FROM resource_event WHERE resource_id = %s ORDER BY observed_at DESC LIMIT 1",
+            volume,
+        )
+        for volume in volumes
+    ]
+    assert sizes_kept == [96, 97, 98, 99, 100]
+    for log in ("one", "other"):
+        assert '"taken"' in (tmp_path / log).read_text(), "each listener took a part"
