@@ -206,8 +206,8 @@ class CounterReading:
     line: InvoiceLine
     as_of: Snapshot
 
-    def samples(self, interval: TimeInterval, *, limit: int) -> Sequence[SampleIncrease]:
-        """Read the samples of an interval in order of time."""
+    def samples(self, interval: TimeInterval, *, limit: int, skipped: int = 0) -> Sequence[SampleIncrease]:
+        """Read the samples of an interval in order of time, after so many of them."""
         return counter_samples(
             self.tx,
             project_id=self.invoice.project_id,
@@ -216,21 +216,29 @@ class CounterReading:
             interval=interval,
             as_of=self.as_of,
             limit=limit,
+            skipped=skipped,
         )
 
     def each(self, parts: Sequence[TimeInterval]) -> Iterator[SampleIncrease]:
-        """Read all samples of the parts page by page, so that a month is never in memory at once."""
+        """Read all samples of the parts page by page, so that a month is never in memory at once.
+
+        A page begins at an instant, or within one that has more samples than a page: as many events may have come at once.
+        """
         for part in parts:
-            start = part.start
+            start, skipped = part.start, 0
             for _ in range(SAMPLE_PAGES_MAX):
-                page = self.samples(TimeInterval(start, part.end), limit=SAMPLES_PAGE)
+                page = self.samples(TimeInterval(start, part.end), limit=SAMPLES_PAGE, skipped=skipped)
                 if len(page) < SAMPLES_PAGE:
                     yield from page
                     break
-                start = page[-1].observed_at
-                whole = [sample for sample in page if sample.observed_at < start]
-                assert whole, "a page holds more than the samples of one instant"
-                yield from whole
+                last = page[-1].observed_at
+                whole = [sample for sample in page if sample.observed_at < last]
+                if whole:
+                    yield from whole
+                    start, skipped = last, 0
+                else:
+                    yield from page
+                    start, skipped = last, skipped + len(page) if start == last else len(page)
             else:
                 raise AssertionError(f"a line rests on more than {SAMPLES_PAGE * SAMPLE_PAGES_MAX} samples")
 

@@ -57,9 +57,10 @@ def counter_samples(
     meter: str,
     interval: TimeInterval,
     limit: int,
+    skipped: int = 0,
     as_of: Snapshot | None = None,
 ) -> Sequence[SampleIncrease]:
-    """Return the readings behind a usage in order of time, at most `limit`, each with its increase."""
+    """Return the readings behind a usage in order of time, at most `limit` after so many skipped, each with its increase."""
     asked = time_meter_of(meter)
     if asked is not None:
         pieces = existence_increases(
@@ -82,4 +83,5 @@ def counter_samples(
         end=interval.end,
         as_of=as_of,
         limit=min(limit, INCREASES_MAX),
+        skipped=skipped,
     )

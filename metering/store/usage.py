@@ -145,7 +145,7 @@ LIST_INCREASES: LiteralString = (
     + """
     SELECT observed_at, boot_epoch, value, exact_increase AS increase, previous_at AS previous_observed_at,
         written_xid::text::bigint AS written_xid
-    FROM exact ORDER BY observed_at, boot_epoch, metric_key LIMIT %(limit)s
+    FROM exact ORDER BY observed_at, boot_epoch, metric_key LIMIT %(limit)s OFFSET %(skipped)s
 """
 )
 
@@ -160,8 +160,9 @@ def list_increases(
     end: datetime,
     as_of: Snapshot | None,
     limit: int,
+    skipped: int = 0,
 ) -> Sequence[SampleIncrease]:
-    """Return a resource's readings in [start, end) with their increases; their sum is its usage."""
+    """Return a resource's readings in [start, end) with their increases, after so many of them; their sum is its usage."""
     parameters = {
         "project_id": project_id,
         "meter": meter,
@@ -170,6 +171,7 @@ def list_increases(
         "end": end,
         "as_of": as_of,
         "limit": limit,
+        "skipped": skipped,
     }
     with tx.cursor(row_factory=class_row(SampleIncrease)) as cursor:
         return cursor.execute(LIST_INCREASES, parameters).fetchall()

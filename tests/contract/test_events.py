@@ -351,6 +351,12 @@ def test_an_event_becomes_money_and_its_line_is_explained_by_it(admin: Sender) -
     assert (line["quantity"], line["amount"]) == ("7", "14")
     _, told = admin.call("GET", f"/v1/billing/invoices/{invoice['id']}/lines/1/explain")
     assert sorted(sample["increase"] for sample in told["counter"]["samples"]) == ["1", "2", "4"], told
+    more = [an_event(kind, data={"tokens": 1}) for _ in range(6_000)]
+    assert admin.post(more, query=mine)[1]["accepted"] == 6_000
+    assert admin.call("POST", "/v1/billing/invoices", period)[1]["id"] == invoice["id"]
+    status, told = admin.call("GET", f"/v1/billing/invoices/{invoice['id']}/lines/1/explain")
+    assert status == 200, told
+    assert [hour["increase"] for hour in told["counter"]["hours"]] == ["6007"]
 
 
 PARTS = st.recursive(
