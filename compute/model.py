@@ -269,13 +269,17 @@ class DesiredInstance:
 
 @dataclass(frozen=True, slots=True)
 class HostObservation:
-    """All that an agent found on its host at one instant; `stopped_at` holds the ends that it knows to the moment."""
+    """All that an agent found on its host at one instant; `stopped_at` holds the ends that it knows to the moment.
+
+    `parting` are guests that an earlier end of the service asked to shut down and did not see off.
+    """
 
     observed_at: datetime
     instances: tuple[ObservedInstance, ...]
     leftovers: Leftovers
     network_ids: frozenset[UUID] = frozenset()
     stopped_at: Mapping[UUID, datetime] = field(default_factory=dict[UUID, datetime])
+    parting: frozenset[UUID] = frozenset()
 
     def __post_init__(self) -> None:
         if self.observed_at.tzinfo is None:

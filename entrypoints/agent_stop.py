@@ -1,6 +1,6 @@
 """How an agent ends its host's guests when the service stops: all are asked together, those still on after a short grace are cut."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,6 +27,16 @@ NO_WISH = 0
 """The generation of a request that belongs to no wish: a later stop asks anew."""
 
 log = structlog.get_logger()
+
+
+def parting_after(known: frozenset[UUID], guests: Sequence[ObservedInstance]) -> frozenset[UUID]:
+    """Return the guests that the end of the service has asked and that were not seen off: who ended it twice left them so.
+
+    When they go now, nobody has stopped them: they are wanted, and boot again.
+    """
+    running = {guest.instance_id for guest in guests if guest.boot_epoch}
+    asked = {guest.instance_id for guest in guests if guest.shutdown and guest.shutdown.generation == NO_WISH}
+    return known - running | asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

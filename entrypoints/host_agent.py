@@ -38,7 +38,7 @@ from compute.reconciliation import (
 )
 from entrypoints.agent_readings import EPOCH, HostReadings
 from entrypoints.agent_steps import subject_of, take_step
-from entrypoints.agent_stop import HostStop
+from entrypoints.agent_stop import HostStop, parting_after
 from entrypoints.agent_troubles import Troubles
 from foundation.database import Pool, transaction
 from foundation.errors import DomainError, Unavailable
@@ -92,6 +92,7 @@ class HostAgent:
         self._pause = pause
         self._heard: deque[HeardNotice] = deque(maxlen=NOTICES_MAX)
         self._ends: dict[UUID, datetime] = {}
+        self._parting: frozenset[UUID] = frozenset()
         self._going: deque[UUID] = deque(maxlen=NOTICES_MAX)
         self._step_at = clock() if clock is not None else EPOCH
         self._reconcile_at: datetime | None = None
@@ -256,7 +257,8 @@ class HostAgent:
         instances = tuple(self._hypervisor.list_instances())
         leftovers, networks = self._hypervisor.find_leftovers(), self._hypervisor.list_networks()
         self._note_heard()
-        return HostObservation(observed_at, instances, leftovers, networks, stopped_at=dict(self._ends))
+        self._parting = parting_after(self._parting, instances)
+        return HostObservation(observed_at, instances, leftovers, networks, dict(self._ends), self._parting)
 
     def _note_heard(self) -> None:
         heard = [self._heard.popleft() for _ in range(len(self._heard))]

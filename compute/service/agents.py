@@ -137,7 +137,7 @@ def record_observation(
             observed_at=observation.observed_at,
             guest=guests.get(instance.id),
             is_anything_left=instance.id in guests or instance.id in observation.leftovers.instance_ids,
-            is_host_stopping=stopping_session is not None,
+            is_host_stopping=stopping_session is not None or instance.id in observation.parting,
             proof_of_life_at=observed_before_at or seen_at,
             stopped_at=observation.stopped_at.get(instance.id),
         )

@@ -387,6 +387,22 @@ def test_a_stop_of_the_service_asks_all_guests_together_and_cuts_those_that_are_
         assert rig.events(instance.id) == ["create", "host_down"]
 
 
+def test_a_guest_that_a_killed_stop_of_the_service_had_asked_boots_again_when_it_goes_later(rig: Rig) -> None:
+    instance = rig.active()
+    rig.host.set_shutdown(instance.id, 40)
+    rig.host.fail_next("stop_instance", Killed())  # type: ignore[arg-type]
+    with pytest.raises(Killed):
+        rig.agent.stop(rig.host.now)
+    rig.host.start_instance(rig.host.guests[instance.id].spec)
+    rig.agent = rig.new_agent()
+    rig.run(5)
+    assert rig.read(instance.id).boot_epoch == instance.boot_epoch
+    rig.run(30)
+    resumed = rig.read(instance.id)
+    assert (resumed.vm_state, resumed.desired, resumed.boot_epoch > instance.boot_epoch) == ("active", "active", True)
+    assert rig.events(instance.id) == ["create", "host_down", "start"]
+
+
 def test_a_stop_of_the_service_in_the_middle_of_a_soft_reboot_bills_no_time_in_which_it_was_off(rig: Rig) -> None:
     instance = rig.active()
     rig.host.set_shutdown(instance.id, None)
