@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from hashlib import sha256
+from hashlib import blake2b
 from typing import Any, cast
 from uuid import UUID, uuid5
 
@@ -32,6 +32,7 @@ from collectors.definitions.paths import (
     parse_path,
     text_of,
 )
+from metering.cloud_events import mark_of
 from metering.existence import EXACT, SIZE_DECIMALS
 from metering.model import MeterType, resource_id_of
 
@@ -44,7 +45,6 @@ METADATA_MAX = 128
 COUNT_MAX = 2**31 - 1
 SIZE_MAX = Decimal(10) ** 24
 FACT_NAMESPACE = UUID("a5de3e8a-6a0a-5c0b-8a3c-7f8d3c1c2b6f")
-EPOCH_BITS = 40
 
 
 class Malformed(Exception):
@@ -97,7 +97,7 @@ class Existence:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One sample. `epoch` keeps two events of one instant apart: a delta is added to, never put in another's place."""
+    """One sample. `epoch` marks an event's delta, so that two of one instant are two: a delta has no boot, and none is as late."""
 
     meter: str
     meter_type: MeterType
@@ -388,5 +388,5 @@ def reading_of(part: MeterPart, *, within: Document, seed: str) -> Iterator[Read
 
 
 def epoch_of(seed: str) -> int:
-    """Return what tells an event's delta from another's of the same microsecond: a digest of where it came from, always the same."""
-    return 1 + int.from_bytes(sha256(seed.encode()).digest()[: EPOCH_BITS // 8])
+    """Return the mark that tells an event's delta from another's of the same microsecond, always the same for the same event."""
+    return mark_of(blake2b(seed.encode(), digest_size=16).digest())

@@ -61,7 +61,8 @@ def fault_of_sample(sample: Sample, *, received_at: datetime, resource_types: fr
     fault = fault_of_time(sample.observed_at, received_at=received_at) or fault_of_value(sample.value)
     if fault:
         return fault
-    if sample.boot_epoch < 0 or microseconds_of(sample.observed_at) < sample.boot_epoch - BOOT_SKEW_MAX_S * 1_000_000:
+    is_older_than_boot = microseconds_of(sample.observed_at) < sample.boot_epoch - BOOT_SKEW_MAX_S * 1_000_000
+    if sample.boot_epoch < 0 or (sample.meter_type != "delta" and is_older_than_boot):
         return "the sample is more than a day older than the boot it names"
     if sample.resource_type not in resource_types:
         return f"the resource type {sample.resource_type} does not exist"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from collectors.definitions.files import Catalogue, DefinitionsInvalid, load_catalogue, read_file
 from collectors.definitions.paths import look_up, parse_number, parse_path, parse_text
 from collectors.notifications import Malformed, facts_of, read_notification
+from metering.cloud_events import MARK_MIN
 from tests.notification_payloads import Told, a_versioned_instance, a_volume, an_instance
 
 DOCUMENT = {
@@ -111,6 +112,18 @@ def test_what_a_message_makes_is_told_apart_by_its_id_alone():
     one, other = Told("compute.instance.create.end", payload), Told("compute.instance.create.end", payload)
     ids = [facts_of(read_notification(told.body()), catalogue())[0].id for told in (one, one, other)]
     assert ids[0] == ids[1] != ids[2]
+
+
+def test_deltas_of_different_messages_bear_marks_of_their_own_beyond_every_boot():
+    payload = {"image_id": str(uuid4()), "bytes_sent": 1, "owner_id": "p"}
+    marks = {
+        reading.epoch
+        for _ in range(20)
+        for fact in facts_of(read_notification(Told("image.send", payload).body()), catalogue())
+        for reading in fact.readings
+    }
+    assert len(marks) == 40
+    assert min(marks) >= MARK_MIN
 
 
 def test_every_state_that_nova_knows_is_charged_or_deliberately_not():
