@@ -38,8 +38,9 @@ ROUNDS_MAX = 20
 EVALUATE_ALARMS_MAX = 10_000
 DELIVERIES_MAX = 20
 GROUPS_MAX = 100
-RETENTION_STEPS_MAX = 5
-"""Each may take seconds; the next tick goes on."""
+RETENTION_STEPS_MAX = 1_000
+RETENTION_RUN = timedelta(seconds=30)
+"""A step may take many seconds more, and the task has its limit; the next turn goes on."""
 OUTBOX_KEPT = timedelta(days=7)
 DELIVERIES_KEPT = timedelta(days=30)
 """How long the log of webhooks shows a delivery that has ended; the history of the alarm itself stays."""
@@ -221,11 +222,15 @@ def converge_groups() -> None:
 @task("keep_samples")
 def keep_samples() -> None:
     """Seal, archive and drop what nobody needs any more, a step a transaction; what has to be waited for is taken up again later."""
+    with transaction(database()) as tx:
+        if not metering.claim_retention(tx, now=utc_now()):
+            return
+    until = utc_now() + RETENTION_RUN
 
     def take_step() -> int:
         with transaction(database()) as tx:
             step = retention.take_step(tx, RetentionTerms.of(settings), now=utc_now())
-        return int(step.is_progress)
+        return int(step.is_progress and utc_now() < until)
 
     repeat_until_done(take_step, RETENTION_STEPS_MAX)
 

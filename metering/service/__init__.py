@@ -12,7 +12,7 @@ from metering.service.doctor import Diagnosis, examine_metering
 from metering.service.existence import existence_segments, find_resource_projects, record_resource_event
 from metering.service.ingest import ingest_samples, record_lifecycle_event
 from metering.service.reading import read_windows
-from metering.service.retention import is_retention_due, late_samples
+from metering.service.retention import claim_retention, is_retention_due, late_samples
 from metering.service.rolling import backlog, dirty_shards, roll_up_shard, shard_lease
 from metering.service.usage import counter_samples, counter_usage, is_metered_project, state_segments, take_snapshot
 
@@ -21,6 +21,7 @@ __all__ = [
     "CompletenessQuery",
     "Diagnosis",
     "backlog",
+    "claim_retention",
     "counter_samples",
     "counter_usage",
     "cpu_percent",

@@ -12,10 +12,11 @@ from foundation.database import Transaction
 from foundation.errors import Invalid
 from metering.sealing import SEAL_AGE_MIN, Boundary, Chunk, Hold, binding_holds, decide_boundary
 from metering.store import retention as store
-from metering.store.retention import LateSample, RetentionState
+from metering.store.retention import Archived, LateSample, RetentionState
 
 METRICS_A_STEP = 100
 RUN_EVERY = timedelta(hours=1)
+TURN = timedelta(minutes=1)
 HOLDS_SHOWN_MAX = 10
 LATE_PAGE_MAX = 1_000
 
@@ -103,14 +104,7 @@ def archive_step(tx: Transaction, state: RetentionState, needs: Needs) -> Step:
         return waiting
     if store.is_marked_before(tx, state.sealed_until):
         return Step.WAITING_FOR_ROLLUPS
-    archived = store.archive(
-        tx,
-        needs.evidence,
-        after_key=state.archived_key,
-        start=state.archived_until,
-        end=state.archiving_until,
-        metrics_max=METRICS_A_STEP,
-    )
+    archived = archive_next(tx, state, needs)
     if archived.last_key is None:
         store.switch_to_archive(tx)
         return Step.SWITCHED
@@ -118,16 +112,26 @@ def archive_step(tx: Transaction, state: RetentionState, needs: Needs) -> Step:
     return Step.ARCHIVED
 
 
+def archive_next(tx: Transaction, state: RetentionState, needs: Needs) -> Archived:
+    """Archive the next metrics; where that takes too long, fewer at once."""
+    key, start, end = state.archived_key, state.archived_until, state.archiving_until
+    for metrics_max in (METRICS_A_STEP, METRICS_A_STEP // 10):
+        done = store.try_archive(tx, needs.evidence, after_key=key, start=start, end=end, metrics_max=metrics_max)
+        if done is not None:
+            return done
+    return store.archive(tx, needs.evidence, after_key=key, start=start, end=end, metrics_max=1)
+
+
 def drop_step(tx: Transaction, state: RetentionState, *, now: datetime) -> Step:
     """Drop the chunks, once everybody who reads knows that the archive speaks for them."""
     waiting = wait_for_barrier(tx, state)
     if waiting is not None:
         return waiting
-    store.drop_raw(tx, state.archived_until)
-    timespan_us = store.find_longest_timespan_us(tx, except_projects=())
-    if timespan_us is not None:
-        store.drop_rollups(tx, min(state.archived_until, now - timedelta(microseconds=timespan_us)))
-    return Step.DROPPED
+    timespan = timedelta(microseconds=store.find_longest_timespan_us(tx, except_projects=()) or 0)
+    raw_before = state.archived_until
+    rollups_before = min(raw_before, now - timespan)
+    is_done = store.try_drop(tx, raw_before=raw_before, rollups_before=rollups_before)
+    return Step.DROPPED if is_done else Step.WAITING
 
 
 def wait_for_barrier(tx: Transaction, state: RetentionState) -> Step | None:
@@ -141,6 +145,11 @@ def wait_for_barrier(tx: Transaction, state: RetentionState) -> Step | None:
 def is_retention_due(tx: Transaction, *, now: datetime) -> bool:
     """Tell whether it is time to look whether something may go."""
     return store.is_due(tx, now)
+
+
+def claim_retention(tx: Transaction, *, now: datetime) -> bool:
+    """Take the turn that is due; commit before the steps, so that one that fails is tried again only after a while."""
+    return store.claim_run(tx, now=now, until=now + TURN)
 
 
 def postpone_retention(tx: Transaction, *, until: datetime) -> None:

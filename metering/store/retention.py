@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
+import psycopg
 from psycopg.rows import class_row
 
 from foundation.database import Transaction
@@ -46,6 +47,7 @@ def claim_state(tx: Transaction) -> RetentionState | None:
 
 
 IS_DUE: LiteralString = "SELECT EXISTS (SELECT FROM retention WHERE next_run_at <= %s)"
+CLAIM_RUN: LiteralString = "UPDATE retention SET next_run_at = %(until)s WHERE next_run_at <= %(now)s"
 RUN_AGAIN_AT: LiteralString = "UPDATE retention SET next_run_at = %s"
 
 
@@ -53,6 +55,11 @@ def is_due(tx: Transaction, now: datetime) -> bool:
     """Tell whether it is time to look again."""
     row = tx.execute(IS_DUE, (now,)).fetchone()
     return row is not None and bool(row[0])
+
+
+def claim_run(tx: Transaction, *, now: datetime, until: datetime) -> bool:
+    """Take the turn that is due, and be the only one until an instant, whatever becomes of it; False where none is due."""
+    return tx.execute(CLAIM_RUN, {"now": now, "until": until}).rowcount > 0
 
 
 def run_again_at(tx: Transaction, at: datetime) -> None:
@@ -117,7 +124,7 @@ RAISE_BARRIER: LiteralString = "UPDATE retention SET barrier_at = clock_timestam
 IS_BARRIER_PASSED: LiteralString = """
     SELECT NOT EXISTS (
         SELECT FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid()
+        WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
             AND xact_start <= (SELECT barrier_at FROM retention))
 """
 
@@ -192,6 +199,31 @@ ARCHIVE: LiteralString = """
 """Behind invoices every sample is kept; of the rest the last of each boot, which the next one is compared with. Events follow nothing."""
 
 
+ARCHIVE_TIMEOUT_MS = 10_000
+LIMIT_STATEMENTS: LiteralString = "SELECT set_config('statement_timeout', %s, true)"
+UNLIMIT_STATEMENTS: LiteralString = "SET LOCAL statement_timeout TO DEFAULT"
+
+
+def try_archive(
+    tx: Transaction,
+    evidence: Sequence[tuple[str, str]],
+    *,
+    after_key: int,
+    start: datetime,
+    end: datetime,
+    metrics_max: int,
+) -> Archived | None:
+    """Archive as archive does, or change nothing and return None where it takes too long."""
+    try:
+        with tx.transaction():
+            tx.execute(LIMIT_STATEMENTS, (str(ARCHIVE_TIMEOUT_MS),))
+            done = archive(tx, evidence, after_key=after_key, start=start, end=end, metrics_max=metrics_max)
+            tx.execute(UNLIMIT_STATEMENTS)
+    except psycopg.errors.QueryCanceled:
+        return None
+    return done
+
+
 def archive(
     tx: Transaction,
     evidence: Sequence[tuple[str, str]],
@@ -235,20 +267,25 @@ DROP_ROLLUPS: LiteralString = "SELECT count(*) FROM drop_chunks('rollup', older_
 REMEMBER_DROPPED: LiteralString = "UPDATE retention SET dropped_until = archived_until, barrier_at = NULL"
 
 
-def drop_raw(tx: Transaction, before: datetime) -> int:
-    """Drop the raw samples and polls from before an instant by chunks; return how many chunks of samples went."""
-    row = tx.execute(DROP_MEASURES, (before,)).fetchone()
-    tx.execute(DROP_POLLS, (before,))
-    tx.execute(REMEMBER_DROPPED)
-    assert row is not None
-    return int(row[0])
+LOCK_TIMEOUT = "2s"
+LIMIT_LOCKS: LiteralString = "SELECT set_config('lock_timeout', %s, true)"
 
 
-def drop_rollups(tx: Transaction, before: datetime) -> int:
-    """Drop the rollups from before an instant by chunks; return how many went."""
-    row = tx.execute(DROP_ROLLUPS, (before,)).fetchone()
-    assert row is not None
-    return int(row[0])
+def try_drop(tx: Transaction, *, raw_before: datetime, rollups_before: datetime) -> bool:
+    """Drop raw samples, polls and rollups from before these instants by chunks; False, with nothing changed, where others read them.
+
+    Who waits for a chunk keeps everybody else from it, so the wait is short.
+    """
+    try:
+        with tx.transaction():
+            tx.execute(LIMIT_LOCKS, (LOCK_TIMEOUT,))
+            tx.execute(DROP_MEASURES, (raw_before,))
+            tx.execute(DROP_POLLS, (raw_before,))
+            tx.execute(DROP_ROLLUPS, (rollups_before,))
+            tx.execute(REMEMBER_DROPPED)
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
 
 
 READ_LICENSE: LiteralString = "SELECT current_setting('timescaledb.license', true)"

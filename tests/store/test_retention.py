@@ -1,11 +1,12 @@
 """Retention on a real TimescaleDB: sealed, archived and dropped, and everything that is billed or shown as it was before."""
 
+import os
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import pytest
 from rich.console import Console
@@ -26,8 +27,10 @@ from billing.service import (
     set_account,
     verify_invoice,
 )
+from entrypoints import jobs
 from entrypoints.retention import lines_of, run_retention
 from entrypoints.verify import Asked, verify_rollups
+from foundation.clock import utc_now
 from foundation.database import Isolation, Pool, Transaction, set_isolation, transaction
 from foundation.errors import Invalid
 from foundation.ids import new_id
@@ -35,9 +38,17 @@ from foundation.interval import TimeInterval
 from metering.model import SHARD_COUNT, IngestResult, Sample
 from metering.samples import microseconds_of
 from metering.sealing import Chunk
-from metering.service import counter_usage, ingest_samples, roll_up_shard, shard_lease
+from metering.service import (
+    claim_retention,
+    counter_usage,
+    ingest_samples,
+    is_retention_due,
+    roll_up_shard,
+    shard_lease,
+)
 from metering.service.retention import Step, late_samples
 from metering.store import policies
+from metering.store import retention as store
 from metering.store.retention import list_chunks, read_license, read_state
 from metering.store.series import SeriesAsked, read_buckets, read_percentiles
 from orchestration import retention
@@ -353,6 +364,48 @@ def test_a_reader_that_began_before_the_archive_spoke_keeps_the_chunks(cloud: Cl
             assert [step(pool) for _ in range(3)] == [Step.BARRIER, Step.WAITING, Step.WAITING]
             assert reader.execute("SELECT count(*) FROM measure WHERE observed_at < %s", (at(24),)).fetchone() != (0,)
     assert step(pool) is Step.DROPPED
+
+
+def test_a_chunk_that_is_being_read_is_dropped_later_and_holds_nobody_up(cloud: Cloud) -> None:
+    pool = cloud.pool
+    finalize(cloud)
+    while step(pool) is not Step.SWITCHED:
+        pass
+    assert step(pool) is Step.BARRIER
+    with transaction(pool, Isolation.SNAPSHOT) as reader:
+        reader.execute(COUNT_RAW)
+        assert step(pool) is Step.WAITING
+        assert boundary(pool) < at(0)
+    assert step(pool) is Step.DROPPED
+
+
+def test_an_archive_that_takes_too_long_is_made_in_smaller_parts(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, invoice = cloud.pool, finalize(cloud)
+    real = store.archive
+
+    def archive_slowly(tx: Transaction, evidence: Sequence[tuple[str, str]], *, metrics_max: int, **bounds: Any) -> Any:
+        tx.execute("SELECT pg_sleep(%s)", (0.3 if metrics_max > 1 else 0,))
+        return real(tx, evidence, metrics_max=metrics_max, **bounds)
+
+    monkeypatch.setattr(store, "archive", archive_slowly)
+    monkeypatch.setattr(store, "ARCHIVE_TIMEOUT_MS", 100)
+    assert run(pool).count(Step.ARCHIVED) == 2, "a metric a step"
+    with transaction(pool) as tx:
+        assert verify_invoice(tx, invoice.id).holds
+
+
+def test_the_workers_take_a_turn_an_hour(pool: Pool) -> None:
+    jobs.pools[os.getpid()] = pool
+    try:
+        with transaction(pool) as tx:
+            assert is_retention_due(tx, now=utc_now())
+        jobs.keep_samples()
+        with transaction(pool) as tx:
+            state = read_state(tx)
+            assert timedelta(minutes=59) < state.next_run_at - utc_now() < timedelta(minutes=61)
+            assert not claim_retention(tx, now=utc_now())
+    finally:
+        del jobs.pools[os.getpid()]
 
 
 def test_two_runs_at_once_are_one(cloud: Cloud) -> None:
