@@ -86,7 +86,13 @@ def issue_token(
     now: datetime,
     expires_at: datetime,
 ) -> IssuedToken:
-    """Make a token for a scope in which the user has a role; raise Unauthenticated where it has none there."""
+    """Make a token for a scope in which the user has a role; raise Unauthenticated where it has none there.
+
+    So too where the password is no longer the one that was verified: who changes it revokes the tokens that there are, and none may follow.
+    """
+    current = users.hold_login(tx, login.user_id)
+    if current is None or current.password_hash != login.password_hash:
+        raise Unauthenticated
     project_id = scoped_project_id(tx, login, scope)
     issued = insert_token(
         tx,
@@ -166,8 +172,8 @@ def insert_token(
 
 def rescope_token(tx: Transaction, token: Token, *, scope: Scope, now: datetime) -> IssuedToken:
     """Make a token of another scope from one that holds; it expires when the first does."""
-    login = users.find_login(tx, user_id=token.user_id)
-    if login is None:
+    login = users.hold_login(tx, token.user_id)
+    if login is None or store.find_token(tx, token.hash, now=now) is None:
         raise Unauthenticated
     methods = sorted({*token.methods, "token"})
     return issue_token(tx, login, scope=scope, methods=methods, now=now, expires_at=token.expires_at)

@@ -65,6 +65,20 @@ def find_login(
         return cursor.execute(SELECT_LOGIN, parameters).fetchone()
 
 
+HOLD_LOGIN: LiteralString = """
+    SELECT u.id AS user_id, u.password_hash, u.default_project_id
+    FROM user_account u JOIN identity_domain d ON d.id = u.domain_id
+    WHERE u.enabled AND d.enabled AND u.id = %s
+    FOR SHARE OF u
+"""
+
+
+def hold_login(tx: Transaction, user_id: UserId) -> Login | None:
+    """Return an enabled user's login as it is now, after any change that is under way, and let nobody change it until the transaction ends."""
+    with tx.cursor(row_factory=class_row(Login)) as cursor:
+        return cursor.execute(HOLD_LOGIN, (user_id,)).fetchone()
+
+
 SELECT_USER: LiteralString = """
     SELECT id, name, domain_id, description, email, enabled, default_project_id, created_at FROM user_account WHERE id = %s
 """
