@@ -26,9 +26,11 @@ PRODUCT_METERS = frozenset(
 )
 PRODUCT_PREFIXES = (
     *("disk.", "network.", "memory.", "power.", "perf.", "compute.", "instance.", "volume.", "snapshot.", "backup."),
-    *("image.", "ip.", "storage.", "hardware.", "loadbalancer.", "manila.", "identity.", "alarm.", "cpu."),
+    *("image.", "ip.", "storage.", "hardware.", "loadbalancer.", "manila.", "identity.", "alarm.", "cpu.", "trove."),
+    *("sahara.", "stack.", "baremetal.", "messaging.", "dns.", "key.", "port.", "router.", "share."),
 )
-"""What the product and Ceilometer measure themselves; no event can pass for it."""
+TIME_SUFFIX = ".time"
+"""What the product, Ceilometer and the notifications measure themselves, and how existence over time is priced; no event passes for it."""
 
 
 def checked_definition(given: MeterDefinition) -> MeterDefinition:
@@ -37,7 +39,7 @@ def checked_definition(given: MeterDefinition) -> MeterDefinition:
         raise Invalid(
             "name has 1 to 100 characters: lower-case letters, digits, _ . and -, a letter first", field="name"
         )
-    if given.name in PRODUCT_METERS or given.name.startswith(PRODUCT_PREFIXES):
+    if given.name in PRODUCT_METERS or given.name.startswith(PRODUCT_PREFIXES) or given.name.endswith(TIME_SUFFIX):
         raise Invalid(f"{given.name} is a name of what the product measures itself; choose another", field="name")
     if not 1 <= len(given.event_type) <= TYPE_LENGTH_MAX or not given.event_type.isprintable():
         raise Invalid(f"event_type has 1 to {TYPE_LENGTH_MAX} printable characters", field="event_type")

@@ -134,6 +134,7 @@ def test_a_definition_is_written_in_one_way() -> None:
         ({"name": "x" * 101}, "name"),
         ({"name": "cpu"}, "name"),
         ({"name": "network.outgoing.bytes"}, "name"),
+        ({"name": "tokens.time"}, "name"),
         ({"event_type": ""}, "event_type"),
         ({"event_type": "a\0b"}, "event_type"),
         ({"unit": "x" * 32}, "unit"),
