@@ -102,8 +102,9 @@ def existence_increases(
     interval: TimeInterval,
     as_of: Snapshot | None,
     limit: int,
+    skipped: int = 0,
 ) -> list[SampleIncrease]:
-    """Return the same hour by hour, as increases that begin at the hour or where the segment does; at most `limit`."""
+    """Return the same hour by hour, as increases that begin at the hour or where the segment does; a part of the list."""
     segments = existence_segments(
         tx, project_id=project_id, meter=asked.meter, interval=interval, as_of=as_of, resource_id=resource_id
     )
@@ -117,5 +118,5 @@ def existence_increases(
             previous_observed_at=None,
             written_xid=piece.written_xid,
         )
-        for piece in islice(by_hours(wanted), limit)
+        for piece in islice(by_hours(wanted), skipped, skipped + limit)
     ]

@@ -71,6 +71,7 @@ def counter_samples(
             interval=interval,
             as_of=as_of,
             limit=min(limit, INCREASES_MAX),
+            skipped=skipped,
         )
         if pieces:
             return pieces

@@ -519,6 +519,16 @@ def test_the_time_of_a_resource_can_be_explained_hour_by_hour(tx: Transaction, p
     pieces = counter_samples(
         tx, project_id=project, resource_id=UUID(volume), meter="volume.size.time", interval=whole, limit=100
     )
+    (second,) = counter_samples(
+        tx,
+        project_id=project,
+        resource_id=UUID(volume),
+        meter="volume.size.time",
+        interval=whole,
+        limit=1,
+        skipped=1,
+    )
+    assert second == pieces[1]
     assert usage.unit == "GiB*s"
     assert [piece.increase for piece in pieces] == [10 * 1800, 10 * 3600, 10 * 3600]
     assert sum(piece.increase for piece in pieces) == usage.quantity
