@@ -114,7 +114,10 @@ class Broadcast:
             subscription.end()
 
     async def run(self) -> None:
-        """Poll until nobody listens any more; the first look only learns what is old."""
+        """Poll until nobody listens any more; the first look only learns what is old.
+
+        What nobody foresaw ends the streams: browsers come back to a poll that begins anew, instead of waiting for one that is dead.
+        """
         is_first = True
         while self.subscriptions:
             try:
@@ -124,6 +127,10 @@ class Broadcast:
                 is_first = False
             except DomainError as error:
                 log.warning("stream.poll_failed", reason=error.message)
+            except Exception:
+                log.exception("stream.poll_broken")
+                self.close()
+                return
             await asyncio.sleep(POLL_INTERVAL_S)
 
     def read_recent(self) -> Sequence[OutboxEvent]:
