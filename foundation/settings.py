@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     dispute_days: int = Field(
         default=90, ge=0, le=3_650, description="how long after it is final the samples behind an invoice stay in place"
     )
+    compress_after_days: int = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="age in days at which raw samples are put into columns, with TimescaleDB's full edition only; 0: never",
+    )
     page_limit_max: int = Field(default=1000, ge=1, le=100_000, description="largest page of any list")
 
     @field_validator("trusted_proxies", "metrics_cidrs", "webhook_allow_cidrs")

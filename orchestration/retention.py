@@ -15,15 +15,17 @@ LOOK_AGAIN = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class RetentionTerms:
-    """How long raw samples are kept, and how long an invoice can be disputed after it is final."""
+    """How long raw samples are kept, how long an invoice can be disputed after it is final, and when chunks are put into columns."""
 
     keep: timedelta
     dispute: timedelta
+    compress_after: timedelta | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "RetentionTerms":
         """Return what the settings say."""
-        return cls(timedelta(days=settings.raw_keep_days), timedelta(days=settings.dispute_days))
+        compress_after = timedelta(days=settings.compress_after_days) if settings.compress_after_days else None
+        return cls(timedelta(days=settings.raw_keep_days), timedelta(days=settings.dispute_days), compress_after)
 
 
 def needs_of_billing(tx: Transaction, terms: RetentionTerms, *, now: datetime) -> Needs:
@@ -44,7 +46,8 @@ def plan(tx: Transaction, terms: RetentionTerms, *, now: datetime) -> Plan:
 
 def take_step(tx: Transaction, terms: RetentionTerms, *, now: datetime) -> Step:
     """Take one step of retention in the caller's transaction."""
-    step = retention.take_step(tx, needs_of_billing(tx, terms, now=now), keep=terms.keep, now=now)
+    needs = needs_of_billing(tx, terms, now=now)
+    step = retention.take_step(tx, needs, keep=terms.keep, now=now, compress_after=terms.compress_after)
     if step in {Step.BARRIER, Step.WAITING, Step.WAITING_FOR_ROLLUPS}:
         retention.postpone_retention(tx, until=now + LOOK_AGAIN)
     return step

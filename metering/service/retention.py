@@ -11,6 +11,7 @@ from enum import Enum
 from foundation.database import Transaction
 from foundation.errors import Invalid
 from metering.sealing import SEAL_AGE_MIN, Boundary, Chunk, Hold, binding_holds, decide_boundary
+from metering.store import columnstore
 from metering.store import retention as store
 from metering.store.retention import Archived, LateSample, RetentionState
 
@@ -53,11 +54,12 @@ class Step(Enum):
     ARCHIVED = "archived a part"
     SWITCHED = "archived the last part"
     DROPPED = "dropped"
+    COMPRESSED = "put a chunk into columns"
 
     @property
     def is_progress(self) -> bool:
         """Tell whether another step may follow at once."""
-        return self in {Step.SEALED, Step.ARCHIVED, Step.SWITCHED, Step.DROPPED}
+        return self in {Step.SEALED, Step.ARCHIVED, Step.SWITCHED, Step.DROPPED, Step.COMPRESSED}
 
 
 def plan_retention(tx: Transaction, needs: Needs, *, keep: timedelta, now: datetime) -> Plan:
@@ -80,8 +82,13 @@ def plan_retention(tx: Transaction, needs: Needs, *, keep: timedelta, now: datet
     return Plan(boundary, gone, len(chunks) - len(gone), shown, state)
 
 
-def take_step(tx: Transaction, needs: Needs, *, keep: timedelta, now: datetime) -> Step:
-    """Do the next thing that is to be done, in the caller's transaction; call it again in another until nothing is left."""
+def take_step(
+    tx: Transaction, needs: Needs, *, keep: timedelta, now: datetime, compress_after: timedelta | None = None
+) -> Step:
+    """Do the next thing that is to be done, in the caller's transaction; call it again in another until nothing is left.
+
+    With `compress_after` chunks that ended so long ago are put into columns, where the server has TimescaleDB's full edition.
+    """
     state = store.claim_state(tx)
     if state is None:
         return Step.BUSY
@@ -91,6 +98,8 @@ def take_step(tx: Transaction, needs: Needs, *, keep: timedelta, now: datetime) 
         return drop_step(tx, state, now=now)
     boundary = plan_retention(tx, needs, keep=keep, now=now).boundary
     if boundary is None or boundary.drop_before <= state.dropped_until:
+        if compress_after is not None and compress_step(tx, before=now - compress_after):
+            return Step.COMPRESSED
         store.run_again_at(tx, now + RUN_EVERY)
         return Step.NOTHING
     store.seal(tx, boundary)
@@ -132,6 +141,14 @@ def drop_step(tx: Transaction, state: RetentionState, *, now: datetime) -> Step:
     rollups_before = min(raw_before, now - timespan)
     is_done = store.try_drop(tx, raw_before=raw_before, rollups_before=rollups_before)
     return Step.DROPPED if is_done else Step.WAITING
+
+
+def compress_step(tx: Transaction, *, before: datetime) -> bool:
+    """Put one chunk into columns; False where none is left, and where the server's edition of TimescaleDB has no columns."""
+    if not columnstore.has_columnstore(tx):
+        return False
+    columnstore.enable_columnstore(tx)
+    return columnstore.compress_next(tx, before)
 
 
 def wait_for_barrier(tx: Transaction, state: RetentionState) -> Step | None:

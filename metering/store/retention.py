@@ -288,15 +288,6 @@ def try_drop(tx: Transaction, *, raw_before: datetime, rollups_before: datetime)
     return True
 
 
-READ_LICENSE: LiteralString = "SELECT current_setting('timescaledb.license', true)"
-
-
-def read_license(tx: Transaction) -> str | None:
-    """Return the edition of TimescaleDB: `apache`, or `timescale` for the full one."""
-    row = tx.execute(READ_LICENSE).fetchone()
-    return None if row is None else row[0]
-
-
 @dataclass(frozen=True, slots=True)
 class LateSample:
     """A sample that came for a sealed time; one that would overwrite what is kept is only listed, never counted."""

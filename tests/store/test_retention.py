@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, LiteralString
 
+import psycopg
 import pytest
 from rich.console import Console
 
@@ -35,6 +36,7 @@ from foundation.database import Isolation, Pool, Transaction, set_isolation, tra
 from foundation.errors import Invalid
 from foundation.ids import new_id
 from foundation.interval import TimeInterval
+from foundation.settings import Settings
 from metering.model import SHARD_COUNT, IngestResult, Sample
 from metering.samples import microseconds_of
 from metering.sealing import Chunk
@@ -46,10 +48,11 @@ from metering.service import (
     roll_up_shard,
     shard_lease,
 )
+from metering.service import retention as retention_service
 from metering.service.retention import Step, late_samples
-from metering.store import policies
+from metering.store import columnstore, policies
 from metering.store import retention as store
-from metering.store.retention import list_chunks, read_license, read_state
+from metering.store.retention import list_chunks, read_state
 from metering.store.series import SeriesAsked, read_buckets, read_percentiles
 from orchestration import retention
 from orchestration.retention import RetentionTerms
@@ -489,6 +492,18 @@ def test_a_batch_over_too_many_weeks_is_refused_with_a_sentence(pool: Pool) -> N
     assert ingest(pool, [weeks[0], weeks[-1]]).accepted == 1, "far apart is not many"
 
 
-def test_the_edition_is_known(pool: Pool) -> None:
+def test_the_apache_edition_has_no_columns_and_is_left_as_it_is(cloud: Cloud) -> None:
+    pool = cloud.pool
     with transaction(pool) as tx:
-        assert read_license(tx) in {"apache", "timescale"}
+        if columnstore.has_columnstore(tx):
+            pytest.skip("this server runs the full edition")
+        with pytest.raises(psycopg.errors.FeatureNotSupported), tx.transaction():
+            columnstore.enable_columnstore(tx)
+        terms = replace(TERMS, compress_after=timedelta(days=1))
+        assert retention.take_step(tx, terms, now=FINAL_AT) is Step.NOTHING
+        assert not retention_service.compress_step(tx, before=LATER)
+
+
+def test_a_number_of_days_of_none_compresses_nothing() -> None:
+    assert RetentionTerms.of(Settings(compress_after_days=0)).compress_after is None
+    assert RetentionTerms.of(Settings(compress_after_days=60)).compress_after == timedelta(days=60)
