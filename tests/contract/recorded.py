@@ -181,20 +181,19 @@ class Comparison:
         return self._sets(expected, list(actual), where=where)
 
     def _sets(self, expected: list[Any], actual: list[Any], *, where: str) -> Sequence[str]:
-        """Find each expected value anywhere in the list."""
+        """Find each expected value anywhere in the list; where none is like it, the nearest one tells in what it differs."""
         differences: list[str] = []
         for number, value in enumerate(expected):
-            nearest: Sequence[str] | None = None
+            trials: list[tuple[Sequence[str], Bindings, Any]] = []
             for candidate in actual:
                 tried = Comparison(self.bindings.copy(), self.sees_others, self.is_ordered)
-                found = tried.values(value, candidate, where=f"{where}[{number}]")
-                if not found:
-                    self.bindings.adopt(tried.bindings)
-                    actual.remove(candidate)
-                    nearest = []
+                trials.append((tried.values(value, candidate, where=f"{where}[{number}]"), tried.bindings, candidate))
+                if not trials[-1][0]:
                     break
-                nearest = found if nearest is None or len(found) < len(nearest) else nearest
-            differences += nearest or []
+            found, bindings, nearest = min(trials, key=lambda trial: len(trial[0]))
+            self.bindings.adopt(bindings)
+            actual.remove(nearest)
+            differences += found
         return differences
 
 
