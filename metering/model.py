@@ -155,6 +155,8 @@ class ResourceUsage:
     sample_count: int
     first_observed_at: datetime
     last_observed_at: datetime
+    name: str = ""
+    """What the resource is called, where its meter knows."""
 
 
 @dataclass(frozen=True, slots=True)

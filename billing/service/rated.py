@@ -165,7 +165,7 @@ def read_counter(
         if quantity:
             yield CounterUsage(
                 resource_id=usage.resource_id,
-                name=names.get(usage.instance_id or usage.resource_id, usage.original_resource_id),
+                name=names.get(usage.instance_id or usage.resource_id, usage.name or usage.original_resource_id),
                 meter=meter,
                 unit=usage.unit,
                 interval=window.interval,

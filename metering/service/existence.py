@@ -90,6 +90,7 @@ def usage_of(segments: Sequence[ExistenceSegment], *, name: str) -> ResourceUsag
         sample_count=len(segments),
         first_observed_at=first.started_at,
         last_observed_at=last.ended_at,
+        name=last.name,
     )
 
 

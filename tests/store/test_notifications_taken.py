@@ -280,6 +280,7 @@ def test_a_volume_s_time_and_swift_s_bytes_stand_on_the_invoice_and_can_be_expla
         lines = {line.meter: line for line in invoice_lines(tx, invoice.id)}
         assert lines["volume.size.time"].base_quantity == 10 * 3600 + 30 * 3600
         assert lines["volume.size.time"].amount == 80
+        assert lines["volume.size.time"].resource_name == "data"
         assert lines[OUTGOING].amount == 7
         shown = explain_line(tx, invoice.id, lines["volume.size.time"].number)
         assert shown.holds
