@@ -44,7 +44,7 @@ from tests.notification_payloads import (
 )
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 NOTIFIER_TIMEOUT_S = 60
 
 
