@@ -15,7 +15,7 @@ from metering.model import IngestResult, LifecycleEvent, RejectedSample, Sample
 from metering.samples import choose_archive_policy, fault_of_sample, fault_of_time, merged_attributes, microseconds_of
 from metering.store import intake, lifecycle, policies
 from metering.store.intake import NewMetric, SeenResource
-from metering.store.measures import MeasureColumns, write_measures
+from metering.store.measures import MeasureColumns, require_few_chunks, write_measures
 
 SAMPLES_MAX = 100_000
 
@@ -43,7 +43,9 @@ def ingest_samples(tx: Transaction, samples: Sequence[Sample], *, received_at: d
     if not good:
         return IngestResult(0, 0, 0, rejected)
     keys = ensure_metrics(tx, good)
-    counts = write_measures(tx, columns_of(good, keys))
+    columns = columns_of(good, keys)
+    require_few_chunks(columns.observed_us)
+    counts = write_measures(tx, columns)
     return IngestResult(counts.accepted, counts.repeated, counts.superseded, rejected)
 
 

@@ -19,7 +19,7 @@ from metering.service.metrics import MetricRequest, archive_policies_for, requir
 from metering.service.resources import require_change as require_resource_change
 from metering.store import intake, metrics, resources
 from metering.store.intake import NewMetric
-from metering.store.measures import MeasureColumns, WriteCounts, write_measures
+from metering.store.measures import MeasureColumns, WriteCounts, require_few_chunks, write_measures
 from metering.visibility import Viewer, may_change_made_by, viewer_of
 
 MEASURES_MAX = 500_000
@@ -174,6 +174,7 @@ def write(
         return WriteCounts(0, 0, 0)
     values = measures.values + 0.0
     check_measures(measures.times_us, values, received_at=received_at)
+    require_few_chunks(measures.times_us)
     return write_measures(
         tx,
         MeasureColumns(

@@ -97,7 +97,6 @@ def write_and_mark(tx: Transaction, columns: MeasureColumns) -> WriteCounts:
     New samples are the rule, so they are copied straight in. Where that fails, those that are there already are looked up, and
     the rest is copied; where another writer comes between, all are merged.
     """
-    require_few_chunks(columns)
     unique = sorted_without_repeats(columns)
     within = len(columns) - len(unique)
     is_late = unique.observed_us < sealed_until_us(tx)
@@ -122,12 +121,12 @@ def write_and_mark(tx: Transaction, columns: MeasureColumns) -> WriteCounts:
     return WriteCounts(inserted, within + len(unique) - inserted - updated, updated)
 
 
-def require_few_chunks(columns: MeasureColumns) -> None:
-    """Refuse a batch that would open, or make, so many chunks that others could no longer work: each takes locks and memory."""
-    first_us, last_us = int(columns.observed_us.min()), int(columns.observed_us.max())
+def require_few_chunks(observed_us: NDArray[np.int64]) -> None:
+    """Refuse what one request brings where it would open, or make, so many chunks that others could no longer work."""
+    first_us, last_us = int(observed_us.min()), int(observed_us.max())
     if last_us - first_us < CHUNKS_A_BATCH_MAX * CHUNK_US:
         return
-    weeks = len(np.unique(columns.observed_us // CHUNK_US))
+    weeks = len(np.unique(observed_us // CHUNK_US))
     if weeks > CHUNKS_A_BATCH_MAX:
         raise Invalid(
             f"the measures lie in {weeks} different weeks; send those of at most {CHUNKS_A_BATCH_MAX} weeks at a time",

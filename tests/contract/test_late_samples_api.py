@@ -79,3 +79,16 @@ def test_a_question_that_makes_no_sense_is_the_callers_fault(
 ) -> None:
     status, problem = people["demo"].get("/late-samples", **query)
     assert status == 400, problem
+
+
+def test_measures_of_too_many_weeks_in_one_request_are_refused_with_the_mend(
+    people: Mapping[str, Person],
+) -> None:
+    admin = people["admin"]
+    headers = {"X-Auth-Token": admin.token}
+    made = admin.client.post("/metric/v1/metric", json={"archive_policy_name": "low"}, headers=headers).json()
+    weeks = [{"timestamp": 1_500_000_000 + n * 7 * 86_400, "value": n} for n in range(105)]
+    path = f"/metric/v1/metric/{made['id']}/measures"
+    answer = admin.client.post(path, json=weeks, headers=headers)
+    assert (answer.status_code, "at most 104 weeks" in answer.text) == (400, True)
+    assert admin.client.post(path, json=weeks[:3], headers=headers).status_code == 202
