@@ -58,14 +58,20 @@ def create_app(context: ApiContext) -> Starlette:
 
 
 class OpenMounts:
-    """Serves `/identity` as `/identity/`: clients discover versions at either."""
+    """Serves `/identity` as `/identity/`: clients discover versions at either; and leads any path to its dialect.
+
+    A mount does not match a path with a newline in it, which would then get an answer in no dialect's form. Nothing of ours
+    has such an address, and nothing has the one that we make of it.
+    """
 
     def __init__(self, app: ASGIApp, *, prefixes: frozenset[str]) -> None:
         self.app = app
         self.prefixes = prefixes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the slash that a mount needs."""
+        """Add the slash that a mount needs, and take out what it cannot match."""
         if scope["type"] == "http" and scope["path"] in self.prefixes:
             scope["path"] += "/"
+        elif scope["type"] == "http" and "\n" in scope["path"]:
+            scope["path"] = scope["path"].replace("\n", "\N{REPLACEMENT CHARACTER}")
         await self.app(scope, receive, send)

@@ -41,6 +41,27 @@ class UnknownMethod(Invalid):
         super().__init__(f"'{method}' is not a valid aggregation method", field="aggregation")
 
 
+CARRYING: Mapping[str, tuple[bool, ...]] = {
+    "ffill": (True,),
+    "bfill": (False,),
+    "full_ffill": (True, False),
+    "full_bfill": (False, True),
+}
+"""How each way of filling carries values: forward (True) or backward, one after the other."""
+
+
+def carried(grid: Grid, filling: str) -> Grid:
+    """Put the value before, or after, where a series has none; what none comes before or after stays unknown."""
+    values = grid.values
+    for forward in CARRYING[filling]:
+        rows = values if forward else values[::-1]
+        known = np.where(np.isnan(rows), 0, np.arange(len(rows))[:, None])
+        latest = np.maximum.accumulate(known, axis=0)
+        filled = np.take_along_axis(rows, latest, axis=0)
+        values = filled if forward else filled[::-1]
+    return Grid(grid.times_us, values)
+
+
 def grid_of(series: Sequence[Series], *, filler: float = np.nan) -> Grid:
     """Lay series on the times at which any of them has a value; `filler` stands where one has none."""
     times = np.unique(np.concatenate([s.times_us for s in series])) if series else np.empty(0, dtype=np.int64)

@@ -13,7 +13,8 @@ METHODS_ALL = frozenset(
 )
 DEFINITIONS_MAX = 20
 GRANULARITY_US_MAX = 366 * 86_400 * 1_000_000
-POINTS_MAX = 2**40
+FOR_EVER_US = 1_000 * 365 * 86_400 * 1_000_000
+"""No timespan is longer; a definition of a granularity alone keeps this long, and is written without points and timespan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,15 @@ class ArchivePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """How many buckets of one width are kept."""
+    """How many buckets of one width are kept; as many as make up FOR_EVER_US are said to be kept for ever."""
 
     granularity_us: int
     points: int
+
+    @property
+    def is_for_ever(self) -> bool:
+        """Whether no bucket is ever too old."""
+        return self.points == FOR_EVER_US // self.granularity_us
 
     @property
     def timespan(self) -> timedelta:
@@ -41,7 +47,10 @@ class Definition:
 
 
 def complete_definition(*, granularity: timedelta | None, points: int | None, timespan: timedelta | None) -> Definition:
-    """Derive the third of granularity, points and timespan from the other two; raise Invalid where they do not agree."""
+    """Derive the third of granularity, points and timespan from the other two; a granularity alone is kept for ever.
+
+    Raises Invalid where they do not agree.
+    """
     if granularity is None:
         if points is None or timespan is None:
             raise Invalid("at least two of granularity, points and timespan must be given", field="definition")
@@ -50,13 +59,14 @@ def complete_definition(*, granularity: timedelta | None, points: int | None, ti
     if not 0 < granularity_us <= GRANULARITY_US_MAX:
         raise Invalid("granularity must be above 0 and at most a year", field="definition")
     if points is None:
-        if timespan is None:
-            raise Invalid("at least two of granularity, points and timespan must be given", field="definition")
-        points = timespan // timedelta(microseconds=granularity_us)
+        span_us = FOR_EVER_US if timespan is None else timespan // timedelta(microseconds=1)
+        points = span_us // granularity_us
     elif timespan is not None and points != timespan // timedelta(microseconds=granularity_us):
-        raise Invalid("timespan must be equal to points x granularity", field="definition")
-    if not 0 < points <= POINTS_MAX:
+        raise Invalid("timespan ≠ granularity × points", field="definition")
+    if points <= 0:
         raise Invalid("points must be above 0", field="definition")
+    if points > FOR_EVER_US // granularity_us:
+        raise Invalid("the timespan must be at most 1000 years", field="definition")
     return Definition(granularity_us, points)
 
 

@@ -49,6 +49,20 @@ class AggregationNotFound(NotFound):
         super().__init__(f"Aggregation method '{method}'{where} for metric {metric} does not exist")
 
 
+class AggregationUnknown(NotFound):
+    """Nothing is aggregated in this way."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"Aggregation method '{method}' does not exist")
+
+
+class ArchivePolicyUnknown(Invalid):
+    """What was to be made names an archive policy that is not there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Archive policy {name} does not exist", field="archive_policy_name")
+
+
 class ArchivePolicyExists(Conflict):
     """The name is taken."""
 
@@ -95,7 +109,10 @@ class NoRuleMatches(Invalid):
     """A metric needs an archive policy, by name or by a rule."""
 
     def __init__(self, metric_name: str | None) -> None:
-        super().__init__(f"No archive policy rule found for metric {metric_name}")
+        super().__init__(
+            f"No archive policy name specified and no archive policy rule found matching the metric name {metric_name}",
+            field="archive_policy_name",
+        )
 
 
 class SeveralUnknown(Invalid):

@@ -303,11 +303,12 @@ def by_owner(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def aggregate(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
-    """(aggregate <method> <series>): make one series of several."""
+    """(aggregate <method> <series>): make one series of several; `rate:` takes the differences of what that gives."""
     method = word(name, parts, 2)
     series = series_of(name, parts[1], matrix)
-    values = aggregate_columns(series.values, method)
-    return replace(series, values=values[:, None], columns=series.columns[:1], is_aggregated=True)
+    values = aggregate_columns(series.values, method.removeprefix("rate:"))
+    made = replace(series, values=values[:, None], columns=series.columns[:1], is_aggregated=True)
+    return differences_of(made) if method.startswith("rate:") else made
 
 
 def resampled(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
@@ -330,25 +331,32 @@ def rolled(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
         raise OperationsInvalid(f"rolling takes a window of 1 to {ROLLING_WINDOW_MAX}")
     if window > len(series.times_us):
         raise OperationsInvalid(f"Rolling window '{window}' is greater than serie length '{len(series.times_us)}'")
-    grid = rolling(Grid(series.times_us, series.values), window=window, method=method)
-    return replace(series, times_us=grid.times_us, values=grid.values)
+    grid = rolling(Grid(series.times_us, series.values), window=window, method=method.removeprefix("rate:"))
+    made = replace(series, times_us=grid.times_us, values=grid.values)
+    return differences_of(made) if method.startswith("rate:") else made
 
 
 def changes(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
     """(rateofchange <series>) and (rateofchangesec <series>): the difference to the value before, or that per second."""
     series = only_series(name, parts, matrix)
-    differences = np.diff(series.values, axis=0)
+    made = differences_of(series)
     if name == "rateofchangesec":
-        differences = differences / (np.diff(series.times_us) / 1e6)[:, None]
-    return replace(series, times_us=series.times_us[1:], values=differences)
+        return replace(made, values=made.values / (np.diff(series.times_us) / 1e6)[:, None])
+    return made
+
+
+def differences_of(series: Matrix) -> Matrix:
+    """Return the difference of each value to the one before."""
+    return replace(series, times_us=series.times_us[1:], values=np.diff(series.values, axis=0))
 
 
 def clipped(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
-    """(clip <low> <high> <series>), (clip_min <low> <series>), (clip_max <high> <series>)."""
-    bounds = parts[:-1]
+    """(clip <series> <low> <high>), (clip_min <series> <low>), (clip_max <series> <high>); the series may come last too."""
+    place = 0 if parts and isinstance(parts[0], list) else -1
+    bounds = parts[1:] if place == 0 else parts[:-1]
     if len(bounds) != (2 if name == "clip" else 1):
-        raise OperationsInvalid(f"{name} takes {'two bounds' if name == 'clip' else 'a bound'} and a series")
-    series = series_of(name, parts[-1], matrix)
+        raise OperationsInvalid(f"{name} takes a series and {'two bounds' if name == 'clip' else 'a bound'}")
+    series = series_of(name, parts[place], matrix)
     limits = [number(name, bound) for bound in bounds]
     low = limits[0] if name in ("clip", "clip_min") else None
     high = limits[-1] if name in ("clip", "clip_max") else None
@@ -359,7 +367,8 @@ def word(name: str, parts: list[Expression], length: int) -> str:
     """Return the aggregation method that an operation begins with; it takes so many parts."""
     if len(parts) != length or not isinstance(parts[0], str):
         raise OperationsInvalid(f"{name} takes an aggregation method and {length - 1} more")
-    method_of(parts[0])
+    is_rated = parts[0].startswith("rate:") and name in ("aggregate", "rolling")
+    method_of(parts[0].removeprefix("rate:") if is_rated else parts[0])
     return parts[0]
 
 

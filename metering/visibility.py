@@ -37,6 +37,11 @@ def may_change_resource(caller: Caller, resource: Resource) -> bool:
     return is_admin(caller) or resource.creator == creator_of(caller)
 
 
+def may_place_in(caller: Caller, project_id: str) -> bool:
+    """Tell whether a caller may say that a resource is a project's: its own, and without Keystone's projects any."""
+    return is_admin(caller) or project_id == caller.project_id or caller.user_id == caller.project_id
+
+
 def may_change_metric(caller: Caller, metric: Metric) -> bool:
     """Tell whether a caller may write to or delete a metric: only its creator and admins."""
     return may_change_made_by(caller, user_id=metric.created_by_user_id, project_id=metric.created_by_project_id)

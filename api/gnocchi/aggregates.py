@@ -1,7 +1,7 @@
 """Aggregates over many metrics, in the operations language."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, cast, get_args
 
 from fastapi import Depends, Query, Request, Response
 
@@ -25,13 +25,13 @@ from metering.aggregates import Series
 from metering.filters import Filter, parse_json_filter, parse_string_filter
 from metering.operations import Matrix, parse_operations
 from metering.service import aggregating, policies
-from metering.service.aggregating import AggregateGroup, AggregatesRequest
+from metering.service.aggregating import AggregateGroup, AggregatesRequest, Filling
 
 router = new_router("/v1")
 GRANULARITIES_MAX = 20
 GROUPS_MAX = 20
 
-Fill = float | Literal["null", "dropna"] | None
+Fill = float | Filling | None
 
 
 def read_aggregates_request(
@@ -106,14 +106,14 @@ def from_wire_fill(text: str | None, *, is_default: bool) -> Fill:
     """Read what stands where a series has no value; with neither fill nor needed_overlap such values are left out."""
     if not text:
         return "dropna" if is_default else None
-    if text in ("null", "dropna"):
-        return text
+    if text in get_args(Filling):
+        return cast(Filling, text)
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise Invalid("fill must be a float, 'dropna' or 'null'", field="fill")
+        raise Invalid(f"fill must be a float or one of {', '.join(get_args(Filling))}", field="fill")
     return number
 
 
@@ -156,7 +156,7 @@ def add_matrix(tree: dict[str, Any], matrix: Matrix, wanted: AggregatesRequest) 
     for place, column in enumerate(matrix.columns):
         values = matrix.values[:, place]
         series = Series(matrix.times_us, values)
-        if wanted.fill == "dropna" or wanted.fill is None:
+        if wanted.fill != "null":
             present = values == values
             series = Series(matrix.times_us[present], values[present])
         points = to_wire_points(matrix.granularity_us, series)

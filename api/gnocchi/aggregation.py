@@ -1,12 +1,12 @@
 """The older aggregation endpoints, which `openstack metric measures aggregation` still calls."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Query, Request, Response
 
 from api.authentication import RequestCaller
-from api.body import new_router
+from api.body import JsonBody, new_router
 from api.context import context_of
 from api.gnocchi.aggregates import from_wire_fill, from_wire_groupby, from_wire_percent
 from api.gnocchi.answers import answer, uuid_or_none
@@ -14,10 +14,12 @@ from api.gnocchi.measures import from_wire_granularity
 from api.gnocchi.resources import RequestFilter
 from api.gnocchi.wire import from_wire_timestamp, to_wire_points
 from api.transaction import SnapshotTransaction
+from foundation.database import Transaction
 from foundation.errors import Invalid
+from identity.model import Caller
 from metering.aggregates import Series, method_of
 from metering.archive_policies import METHODS_ALL
-from metering.errors import MetricNotFound, MetricsNotFound
+from metering.errors import AggregationUnknown, MetricNotFound, MetricsNotFound
 from metering.operations import Expression
 from metering.service import aggregating, metrics
 from metering.service.aggregating import AggregateGroup, AggregatesRequest
@@ -61,7 +63,7 @@ def read_aggregation_request(
     """Read the query; metrics are aggregated again as they were aggregated, unless `reaggregation` says otherwise."""
     now = context_of(request).clock()
     if aggregation not in METHODS_ALL:
-        raise Invalid(f"Invalid aggregation: '{aggregation[:60]}' is not an aggregation method", field="aggregation")
+        raise AggregationUnknown(aggregation[:60])
     again = (reaggregation or aggregation).removeprefix("rate:")
     method_of(again)
     width = from_wire_granularity(granularity, "granularity")
@@ -91,7 +93,22 @@ def aggregate_metrics(
     metric: Annotated[list[str] | None, Query()] = None,
 ) -> Response:
     """Aggregate metrics by id into one series."""
-    names = list(dict.fromkeys(metric or ()))
+    return answer_metrics(tx, caller, wanted, names=list(dict.fromkeys(metric or ())))
+
+
+@router.post("/metric")
+def aggregate_listed_metrics(
+    tx: SnapshotTransaction, caller: RequestCaller, wanted: RequestAggregation, body: JsonBody
+) -> Response:
+    """Aggregate metrics by id, listed in the body since there are more than an address may hold."""
+    if not isinstance(body, list):
+        raise Invalid("Invalid input: expected a list of metric ids")
+    names = [str(one) for one in cast("list[object]", body)]
+    return answer_metrics(tx, caller, wanted, names=list(dict.fromkeys(names)))
+
+
+def answer_metrics(tx: Transaction, caller: Caller, wanted: AggregationRequest, *, names: list[str]) -> Response:
+    """Aggregate the metrics of these ids."""
     if len(names) > METRICS_MAX:
         raise Invalid(f"at most {METRICS_MAX} metrics", field="metric")
     ids = [uuid_or_none(name) for name in names]
@@ -139,7 +156,7 @@ def to_wire_aggregation(group: AggregateGroup, wanted: AggregationRequest) -> li
     points: list[list[Any]] = []
     for matrix in group.matrices:
         series = Series(matrix.times_us, matrix.values[:, 0])
-        if wanted.frame.fill is None or wanted.frame.fill == "dropna":
+        if wanted.frame.fill != "null":
             is_known = series.values == series.values
             series = Series(series.times_us[is_known], series.values[is_known])
         points.extend(to_wire_points(matrix.granularity_us, series))

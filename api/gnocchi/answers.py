@@ -1,6 +1,7 @@
 """Answers and query parameters that all of the dialect's routes share."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import UUID
 
 import orjson
@@ -43,6 +44,17 @@ def link_header(request: Request, listing: Listing, *, count: int, marker: str) 
         return {}
     query = request.url.include_query_params(limit=listing.limit, marker=marker).query
     return {"Link": f'<{base_url(request)}{request.url.path}?{query}>; rel="next"'}
+
+
+def location_of(request: Request, *parts: object) -> dict[str, str]:
+    """Return the Location header of what was made, by the parts of its path below /v1."""
+    return {"Location": url_of(request, *parts)}
+
+
+def url_of(request: Request, *parts: object) -> str:
+    """Return the address of something under which the client reaches it."""
+    mount = str(request.scope.get("root_path", "")).rstrip("/")
+    return "/".join([f"{base_url(request)}{mount}/v1", *(quote(str(part), safe="") for part in parts)])
 
 
 def uuid_or_none(text: str) -> UUID | None:

@@ -7,7 +7,7 @@ from fastapi import Query, Request, Response
 from api.authentication import RequestCaller, WriterCaller
 from api.body import JsonBody, new_router
 from api.context import context_of
-from api.gnocchi.answers import RequestListing, answer, link_header, uuid_or_none
+from api.gnocchi.answers import RequestListing, answer, link_header, location_of, uuid_or_none
 from api.gnocchi.measures import RawBody, RequestMeasures, parse_measures_body, to_wire_series
 from api.gnocchi.resources import from_wire_metrics
 from api.gnocchi.wire import from_wire_measures, from_wire_metric, to_wire_metric, to_wire_resource
@@ -68,7 +68,7 @@ def filter_of(name: str, value: str) -> dict[str, Any]:
 
 
 @router.post("/metric")
-def create_metric(tx: RequestTransaction, caller: WriterCaller, body: JsonBody) -> Response:
+def create_metric(request: Request, tx: RequestTransaction, caller: WriterCaller, body: JsonBody) -> Response:
     """Make a metric, on a resource if it names one."""
     wanted = from_wire_metric(body)
     resource = None
@@ -80,7 +80,8 @@ def create_metric(tx: RequestTransaction, caller: WriterCaller, body: JsonBody) 
         raise Invalid("Invalid input: archive_policy_name or a name that a rule matches is needed")
     made = metrics.create_metric(tx, caller, wanted, resource=resource)
     policy = policies.get_archive_policy(tx, made.archive_policy_name)
-    return answer(to_wire_metric(made, policy), 201, {"Location": f"/v1/metric/{made.id}"})
+    body = {**to_wire_metric(made, policy), "archive_policy_name": policy.name}
+    return answer(body, 201, location_of(request, "metric", made.id))
 
 
 @router.get("/metric/{metric_id}")

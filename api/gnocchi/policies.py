@@ -2,12 +2,12 @@
 
 from typing import Any, cast
 
-from fastapi import Response
+from fastapi import Request, Response
 from fastapi.responses import Response as PlainResponse
 
 from api.authentication import AdminCaller, RequestCaller
 from api.body import JsonBody, new_router
-from api.gnocchi.answers import answer
+from api.gnocchi.answers import answer, location_of
 from api.gnocchi.wire import (
     from_wire_definitions,
     from_wire_object,
@@ -53,7 +53,7 @@ def list_policies(tx: SnapshotTransaction, _: RequestCaller) -> Response:
 
 
 @router.post("/archive_policy")
-def create_policy(tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Response:
+def create_policy(request: Request, tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Response:
     """Make an archive policy."""
     fields = from_wire_object(
         body,
@@ -67,7 +67,7 @@ def create_policy(tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Res
         methods=from_wire_methods(fields),
     )
     made = policies.create_archive_policy(tx, policy)
-    return answer(to_wire_policy(made), 201, {"Location": f"/v1/archive_policy/{made.name}"})
+    return answer(to_wire_policy(made), 201, location_of(request, "archive_policy", made.name))
 
 
 @router.get("/archive_policy/{name}")
@@ -113,7 +113,7 @@ def list_rules(tx: SnapshotTransaction, _: RequestCaller) -> Response:
 
 
 @router.post("/archive_policy_rule")
-def create_rule(tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Response:
+def create_rule(request: Request, tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Response:
     """Make a rule."""
     names = ("name", "metric_pattern", "archive_policy_name")
     fields = from_wire_object(body, allowed=frozenset(names), required=names)
@@ -121,7 +121,7 @@ def create_rule(tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Respo
     if not all((rule.name, rule.metric_pattern, rule.archive_policy_name)):
         raise Invalid("Invalid input: name, metric_pattern and archive_policy_name are texts")
     made = policies.create_rule(tx, rule)
-    return answer(to_wire_rule(made), 201, {"Location": f"/v1/archive_policy_rule/{made.name}"})
+    return answer(to_wire_rule(made), 201, location_of(request, "archive_policy_rule", made.name))
 
 
 @router.get("/archive_policy_rule/{name}")
@@ -156,7 +156,7 @@ def list_types(tx: SnapshotTransaction, _: RequestCaller) -> Response:
 
 
 @router.post("/resource_type")
-def create_type(tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Response:
+def create_type(request: Request, tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Response:
     """Make a resource type."""
     fields = from_wire_object(body, allowed=frozenset({"name", "attributes"}), required=("name",))
     attributes = fields.get("attributes", {})
@@ -167,7 +167,7 @@ def create_type(tx: RequestTransaction, _: AdminCaller, body: JsonBody) -> Respo
     made = policies.create_resource_type(
         tx, checked_type(from_wire_text(fields, "name") or "", cast("dict[str, dict[str, Any]]", attributes))
     )
-    return answer(to_wire_type(made), 201, {"Location": f"/v1/resource_type/{made.name}"})
+    return answer(to_wire_type(made), 201, location_of(request, "resource_type", made.name))
 
 
 @router.get("/resource_type/{name}")

@@ -11,7 +11,7 @@ from fastapi import Depends, Query, Request, Response
 from api.authentication import RequestCaller, WriterCaller
 from api.body import JsonBody, new_router, parse_json
 from api.context import context_of
-from api.gnocchi.answers import RequestListing, answer, is_true, link_header, uuid_or_none
+from api.gnocchi.answers import RequestListing, answer, is_true, link_header, location_of, url_of, uuid_or_none
 from api.gnocchi.measures import RawBody
 from api.gnocchi.preconditions import has_precondition, is_unchanged, require_change_allowed, tag_headers
 from api.gnocchi.wire import from_wire_metric, from_wire_text, from_wire_timestamp, to_wire_resource
@@ -71,11 +71,12 @@ def to_wire(tx: Transaction, resource: Resource) -> dict[str, Any]:
     return to_wire_resource(resource, policies.get_resource_type(tx, resource.resource_type))
 
 
-def answer_resource(tx: Transaction, resource: Resource, *, status: int = 200, location: str | None = None) -> Response:
+def answer_resource(
+    tx: Transaction, resource: Resource, *, status: int = 200, place: Mapping[str, str] | None = None
+) -> Response:
     """Write a resource with its entity tag."""
     body = to_wire(tx, resource)
-    place = {"Location": location} if location is not None else {}
-    return answer(body, status, {**tag_headers(body, resource), **place})
+    return answer(body, status, {**tag_headers(body, resource), **(place or {})})
 
 
 def check_precondition(request: Request, tx: Transaction, caller: Caller, *, resource_type: str, name: str) -> None:
@@ -143,9 +144,9 @@ def checked_marker(listing: Listing) -> Listing:
 
 
 @router.get("/resource")
-def list_types_with_resources(tx: SnapshotTransaction, _: RequestCaller) -> Response:
+def list_types_with_resources(request: Request, tx: SnapshotTransaction, _: RequestCaller) -> Response:
     """Say where the resources of each type are."""
-    return answer({one.name: f"/v1/resource/{one.name}" for one in policies.list_resource_types(tx)})
+    return answer({one.name: url_of(request, "resource", one.name) for one in policies.list_resource_types(tx)})
 
 
 @router.get("/resource/{resource_type}")
@@ -217,7 +218,7 @@ def create_resource(
         metrics=from_wire_metrics(common.get("metrics", {})),
         now=now,
     )
-    return answer_resource(tx, made, status=201, location=f"/v1/resource/{resource_type}/{made.id}")
+    return answer_resource(tx, made, status=201, place=location_of(request, "resource", resource_type, made.id))
 
 
 def from_wire_instant(fields: Mapping[str, Any], name: str, now: Any) -> Any:

@@ -192,14 +192,18 @@ def to_wire_policy(policy: ArchivePolicy) -> dict[str, Any]:
         "back_window": policy.back_window,
         "aggregation_methods": policy.aggregation_methods,
         "definition": [
-            {
-                "granularity": str(timedelta(microseconds=granularity)),
-                "points": points,
-                "timespan": str(timedelta(microseconds=granularity * points)),
-            }
-            for granularity, points in zip(policy.granularities_us, policy.points, strict=True)
+            to_wire_definition(Definition(granularity_us, points))
+            for granularity_us, points in zip(policy.granularities_us, policy.points, strict=True)
         ],
     }
+
+
+def to_wire_definition(definition: Definition) -> dict[str, Any]:
+    """Write how many buckets of one width are kept; for ever has no number of points."""
+    granularity = str(timedelta(microseconds=definition.granularity_us))
+    if definition.is_for_ever:
+        return {"granularity": granularity, "points": None, "timespan": None}
+    return {"granularity": granularity, "points": definition.points, "timespan": str(definition.timespan)}
 
 
 def from_wire_metric(value: object) -> MetricRequest:

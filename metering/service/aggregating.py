@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from foundation.database import Transaction
 from foundation.errors import Invalid
 from identity.model import Caller
-from metering.aggregates import Floats, Grid, Series, grid_of, resample, shares_of
+from metering.aggregates import CARRYING, Floats, Grid, Series, carried, grid_of, resample, shares_of
 from metering.archive_policies import METHODS_ALL, ArchivePolicy
 from metering.errors import AggregationNotFound, CannotAggregate, MetricsNotFound
 from metering.filters import Filter
@@ -25,6 +25,7 @@ from metering.service.resources import FAR_AHEAD_US, LONG_AGO_US, search_resourc
 
 RESOURCES_MAX = 10_000
 POINTS_MAX = 1_000_000
+Filling: TypeAlias = Literal["null", "dropna", "ffill", "bfill", "full_ffill", "full_bfill"]
 ALWAYS = (LONG_AGO_US, FAR_AHEAD_US)
 FUTURE = timedelta(days=1)
 
@@ -109,9 +110,9 @@ def check_size(read: Iterable[Series]) -> None:
 
 
 def check_method(metric: Metric, policy: ArchivePolicy, method: str) -> None:
-    """Raise AggregationNotFound where the metric's policy does not serve the method, Invalid where nothing does."""
+    """Raise AggregationNotFound where the metric's policy does not serve the method, or nothing does."""
     if method not in METHODS_ALL:
-        raise Invalid(f"Invalid aggregation method: '{method}' is not one of those that /v1/capabilities lists")
+        raise AggregationNotFound(metric.id, method[:60])
     if method not in policy.aggregation_methods:
         raise AggregationNotFound(metric.id, method, policy.granularities_us[-1] / 1e6)
 
@@ -139,7 +140,7 @@ class AggregatesRequest:
     stop: datetime | None = None
     granularities_us: tuple[int, ...] = ()
     needed_overlap: float = 100.0
-    fill: "float | Literal['null', 'dropna'] | None" = "dropna"
+    fill: "float | Filling | None" = "dropna"
     groupby: tuple[str, ...] = ()
     use_history: bool = False
 
@@ -300,8 +301,6 @@ def common_granularities(
         kept.append(set(policy.granularities_us))
     if request.granularities_us:
         return sorted(request.granularities_us, reverse=True)
-    if isinstance(request.fill, int | float) or request.fill == "null":
-        raise CannotAggregate("Granularity must be specified when fill is used", named(references))
     common = sorted(kept[0].intersection(*kept[1:]), reverse=True)
     if not common:
         raise CannotAggregate("No granularity match", named(references))
@@ -331,6 +330,8 @@ def laid_out(
         for place, reference in enumerate(references):
             share = shares_of(grid.times_us, width_us=width, spans=group.spans.get(reference.owner, [ALWAYS]))
             grid.values[:, place] = np.where(share > 0, grid.values[:, place] * share, filler)
+    if isinstance(request.fill, str) and request.fill in CARRYING:
+        grid = carried(grid, request.fill)
     if request.fill is None:
         grid = overlapping(grid, request, named(references))
     columns = tuple(Column(reference.wanted, reference.owner) for reference in references)

@@ -12,7 +12,7 @@ from identity.model import Caller
 from metering.errors import MeasuresRefused, MetricNotFound, NamedMetricExists, NoRuleMatches
 from metering.model import Listing, MeterType, Metric, Resource
 from metering.samples import choose_archive_policy
-from metering.service.policies import get_archive_policy
+from metering.service.policies import get_named_policy
 from metering.store import metrics, policies
 from metering.visibility import may_change_metric, may_change_resource, viewer_of
 
@@ -80,7 +80,7 @@ def archive_policies_for(tx: Transaction, requests: Sequence[MetricRequest]) -> 
     """Return the archive policy of each of many new metrics; raise ArchivePolicyNotFound or NoRuleMatches."""
     named = {request.archive_policy_name for request in requests if request.archive_policy_name is not None}
     for name in sorted(named):
-        get_archive_policy(tx, name)
+        get_named_policy(tx, name)
     rules = policies.list_rules(tx) if any(request.archive_policy_name is None for request in requests) else ()
     chosen: dict[MetricRequest, str] = {}
     by_rule: dict[str, str | None] = {}

@@ -11,6 +11,7 @@ from metering.errors import (
     ArchivePolicyNotFound,
     ArchivePolicyRuleExists,
     ArchivePolicyRuleNotFound,
+    ArchivePolicyUnknown,
     InUse,
     ResourceTypeExists,
     ResourceTypeNotFound,
@@ -38,6 +39,14 @@ def create_archive_policy(tx: Transaction, policy: ArchivePolicy) -> ArchivePoli
     if not policies.insert_policy(tx, policy):
         raise ArchivePolicyExists(policy.name)
     return policy
+
+
+def get_named_policy(tx: Transaction, name: str) -> ArchivePolicy:
+    """Return the archive policy that something to be made names; raise ArchivePolicyUnknown."""
+    found = policies.find_policy(tx, name)
+    if found is None:
+        raise ArchivePolicyUnknown(name)
+    return found
 
 
 def update_archive_policy(
@@ -77,8 +86,8 @@ def delete_archive_policy(tx: Transaction, name: str) -> None:
 
 
 def list_rules(tx: Transaction) -> Sequence[ArchivePolicyRule]:
-    """Return all rules by name."""
-    return policies.list_rules(tx)
+    """Return all rules, the more specific pattern before the others that begin as it does."""
+    return sorted(policies.list_rules(tx), key=lambda rule: rule.metric_pattern, reverse=True)
 
 
 def get_rule(tx: Transaction, name: str) -> ArchivePolicyRule:
@@ -91,7 +100,7 @@ def get_rule(tx: Transaction, name: str) -> ArchivePolicyRule:
 
 def create_rule(tx: Transaction, rule: ArchivePolicyRule) -> ArchivePolicyRule:
     """Make a rule; it applies to metrics made from now on."""
-    get_archive_policy(tx, rule.archive_policy_name)
+    get_named_policy(tx, rule.archive_policy_name)
     if not policies.insert_rule(tx, rule):
         raise ArchivePolicyRuleExists(rule.name)
     return rule

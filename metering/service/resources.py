@@ -19,7 +19,7 @@ from metering.samples import microseconds_of
 from metering.service.metrics import MetricRequest, attach_metrics, create_metric, delete_metric
 from metering.service.policies import get_resource_type, hold_resource_type
 from metering.store import resources
-from metering.visibility import creator_of, may_change_resource, viewer_of
+from metering.visibility import creator_of, may_change_resource, may_place_in, viewer_of
 
 BULK_DELETE_MAX = 10_000
 LONG_AGO_US, FAR_AHEAD_US = -(2**60), 2**60
@@ -108,7 +108,7 @@ def create_resource(
     """Make a resource, with metrics that are made for it or given to it; only an admin makes one for another project."""
     kind = hold_resource_type(tx, resource_type)
     project_id = request.project_id if request.project_id is not None else ""
-    if not is_admin(caller) and project_id not in ("", caller.project_id):
+    if project_id and not may_place_in(caller, project_id):
         raise Forbidden("only an admin may make a resource for another project")
     started_at = request.started_at or now
     check_order(started_at, request.ended_at)
@@ -154,10 +154,8 @@ def update_resource(
 ) -> Resource:
     """Change a resource; `changes` holds any of project_id, user_id, started_at and ended_at."""
     former = lock_resource(tx, caller, name, resource_type=resource_type)
-    if not is_admin(caller) and changes.get("project_id", former.project_id) not in (
-        former.project_id,
-        caller.project_id,
-    ):
+    project_id = changes.get("project_id", former.project_id)
+    if project_id != former.project_id and not may_place_in(caller, project_id):
         raise Forbidden("only an admin may give a resource to another project")
     kind = get_resource_type(tx, former.resource_type)
     told = checked_attributes(kind, attributes, is_new=False)

@@ -32,7 +32,7 @@ def sort_keys(
     for attribute, descending in listing.sorts:
         column = columns.get(attribute)
         if column is None:
-            raise Invalid(f"Cannot sort by '{attribute}'", field="sort")
+            raise Invalid(f"Sort key supplied is invalid: {attribute[:60]}", field="sort")
         if column not in {key.column for key in keys}:
             keys.append(SortKey(column, descending, is_nullable=column not in last))
     taken = {key.column for key in keys}

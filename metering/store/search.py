@@ -84,6 +84,8 @@ def compared_id(operator: Operator, value: Scalar) -> Condition:
     """Compare the id; a name stands for the id that is made of it."""
     if operator is Operator.LIKE:
         return sql.SQL("(r.id::text LIKE %s)"), [as_text(value)]
+    if value is None and operator in (Operator.EQ, Operator.NE):
+        return sql.SQL("false" if operator is Operator.EQ else "true"), []
     return sql.SQL("(r.id" + SYMBOLS[operator] + "%s::uuid)"), [resource_id_of(as_text(value))]
 
 

@@ -194,7 +194,8 @@ def test_the_older_aggregation_over_metrics(admin: Person, demo: Person) -> None
     assert [point[1:] for point in admin.send("GET", one)[1]] == [[3600, 3], [60, 2], [60, 4]]
     status, body = demo.send("GET", one)
     assert (status, body["description"]) == (404, f"Metric {first} does not exist")
-    for wrong in ("&aggregation=no", "&reaggregation=no", "&resample=7200", "&granularity=x", "&fill=x"):
+    assert admin.send("GET", one + "&aggregation=no")[0] == 404
+    for wrong in ("&reaggregation=no", "&resample=7200", "&granularity=x", "&fill=x"):
         assert admin.send("GET", one + wrong)[0] == 400, wrong
     assert admin.send("GET", "/v1/aggregation/metric?metric=x")[0] == 400
     assert admin.send("GET", "/v1/aggregation/metric") == (200, [])
