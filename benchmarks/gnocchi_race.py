@@ -44,8 +44,9 @@ PRODUCTS: Mapping[str, Callable[[Path, str, int], AbstractContextManager[Product
 }
 
 
-def call(product: Product, method: str, path: str, body: Any = None, *, number: int = 0) -> Any:
-    """Send one request on a connection of its own and return the answer's document."""
+def call(product: Product, request: str, *, body: Any = None, number: int = 0) -> Any:
+    """Send one request ("GET /v1/...") on a connection of its own and return the answer's document."""
+    method, path = request.split(" ", 1)
     url = urlsplit(product.urls[number % len(product.urls)])
     connection = http.client.HTTPConnection(url.netloc, timeout=300)
     headers = {**product.headers, "Content-Type": "application/json"}
@@ -61,15 +62,15 @@ def call(product: Product, method: str, path: str, body: Any = None, *, number: 
 def make_metrics(product: Product, count: int) -> tuple[list[str], float]:
     """Make metrics by one batch with a measure each; return their ids in order of their names, and how many a second."""
     resource_id = str(uuid4())
-    call(product, "POST", "/v1/resource/generic", {"id": resource_id})
+    call(product, "POST /v1/resource/generic", body={"id": resource_id})
     at = (START - timedelta(days=1)).isoformat()
     named = {
         f"m{n:06}": {"archive_policy_name": "low", "measures": [{"timestamp": at, "value": 0.0}]} for n in range(count)
     }
     began = time.perf_counter()
-    call(product, "POST", "/v1/batch/resources/metrics/measures?create_metrics=true", {resource_id: named})
+    call(product, "POST /v1/batch/resources/metrics/measures?create_metrics=true", body={resource_id: named})
     elapsed = time.perf_counter() - began
-    made: dict[str, str] = call(product, "GET", f"/v1/resource/generic/{resource_id}")["metrics"]
+    made: dict[str, str] = call(product, f"GET /v1/resource/generic/{resource_id}")["metrics"]
     settle(product)
     return [made[name] for name in sorted(made)], count / elapsed
 
@@ -93,7 +94,7 @@ def measure(place: int, minute: int) -> dict[str, Any]:
     return {"timestamp": (START + timedelta(seconds=STEP_S * minute)).isoformat(), "value": float(place + minute)}
 
 
-def post_all(product: Product, bodies: Sequence[bytes], number: int) -> None:
+def post_all(product: Product, bodies: Sequence[bytes], *, number: int = 0) -> None:
     """Post batches one after another over one connection."""
     url = urlsplit(product.urls[number % len(product.urls)])
     connection = http.client.HTTPConnection(url.netloc, timeout=300)
@@ -111,7 +112,7 @@ def settle(product: Product) -> None:
     """Wait until nothing waits to be aggregated."""
     deadline = time.monotonic() + SETTLE_S_MAX
     while time.monotonic() < deadline:
-        told = call(product, "GET", "/v1/status?details=false")
+        told = call(product, "GET /v1/status?details=false")
         if told["storage"]["summary"]["measures"] == 0:
             return
         time.sleep(0.05)
@@ -138,7 +139,9 @@ def ingest(product: Product, metric_ids: Sequence[str], *, per_metric: int, meas
     own_ids = [metric_ids[n::clients] for n in range(clients)]
     threads = [
         threading.Thread(
-            target=post_all, args=(product, make_bodies(ids, per_metric=per_metric, batches=batches), number)
+            target=post_all,
+            args=(product, make_bodies(ids, per_metric=per_metric, batches=batches)),
+            kwargs={"number": number},
         )
         for number, ids in enumerate(own_ids)
     ]
@@ -164,7 +167,7 @@ def check(product: Product, metric_ids: Sequence[str], *, minutes: int) -> None:
     """Fail where the means that are answered are not those of what was sent."""
     for place in (0, len(metric_ids) // 2, len(metric_ids) - 1):
         path = f"/v1/metric/{metric_ids[place]}/measures?aggregation=mean&granularity={GRANULARITY_S}&start={START:%Y-%m-%d}"
-        answered = {at: value for at, _, value in call(product, "GET", path)}
+        answered = {at: value for at, _, value in call(product, f"GET {path}")}
         width = GRANULARITY_S // STEP_S
         for first in range(0, minutes, width):
             within = range(first, min(first + width, minutes))
@@ -174,12 +177,12 @@ def check(product: Product, metric_ids: Sequence[str], *, minutes: int) -> None:
                 raise SystemExit(f"{product.name} answers {answered.get(at)} at {at}, but the mean is {expected}")
 
 
-def median_ms(product: Product, method: str, path: str, body: Any = None) -> float:
+def median_ms(product: Product, request: str, *, body: Any = None) -> float:
     """Return the median time of an answer, in milliseconds."""
     times: list[float] = []
     for number in range(QUERIES):
         began = time.perf_counter()
-        call(product, method, path, body, number=number)
+        call(product, request, body=body, number=number)
         times.append((time.perf_counter() - began) * 1000)
     return statistics.median(times)
 
@@ -188,16 +191,16 @@ def query(product: Product) -> dict[str, float]:
     """Load a day of a hundred metrics, and time the answers of one and of the mean over all."""
     metric_ids, _ = make_metrics(product, QUERIED)
     day = 86_400 // STEP_S
-    post_all(product, make_bodies(metric_ids, per_metric=day // 12, batches=12), 0)
+    post_all(product, make_bodies(metric_ids, per_metric=day // 12, batches=12))
     settle(product)
     span = f"start={START:%Y-%m-%d}&stop={START + timedelta(days=1):%Y-%m-%d}&granularity={GRANULARITY_S}"
     mean = {"operations": ["aggregate", "mean", ["metric", *([metric_id, "mean"] for metric_id in metric_ids)]]}
-    answered = call(product, "POST", f"/v1/aggregates?{span}", mean)["measures"]["aggregated"]
+    answered = call(product, f"POST /v1/aggregates?{span}", body=mean)["measures"]["aggregated"]
     if len(answered) != 86_400 // GRANULARITY_S or answered[0][2] != statistics.mean(range(QUERIED)) + 2:
         raise SystemExit(f"{product.name}: the mean over {QUERIED} metrics is wrong: {answered[:2]}")
     return {
-        "a day of one metric, ms": median_ms(product, "GET", f"/v1/metric/{metric_ids[0]}/measures?{span}"),
-        f"mean over {QUERIED} metrics, ms": median_ms(product, "POST", f"/v1/aggregates?{span}", mean),
+        "a day of one metric, ms": median_ms(product, f"GET /v1/metric/{metric_ids[0]}/measures?{span}"),
+        f"mean over {QUERIED} metrics, ms": median_ms(product, f"POST /v1/aggregates?{span}", body=mean),
     }
 
 

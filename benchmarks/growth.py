@@ -68,15 +68,13 @@ def show_growth_by_metrics() -> None:
             chosen = [str(one) for one in store_metrics(pool, target, count=stored - there)]
             there = stored
             bodies = make_bodies(chosen, per_metric=1, batches=BATCHES)
-            post_all(product, bodies[:2], 0)
+            post_all(product, bodies[:2])
             api, database = cpu_s([pid]), cpu_s(backends(pool))
-            post_all(product, bodies[2:], 0)
+            post_all(product, bodies[2:])
             scale = 1e6 / (len(chosen) * (BATCHES - 2))
             api, database = (cpu_s([pid]) - api) * scale, (cpu_s(backends(pool)) - database) * scale
             roll_up_all(pool)
-            answer = median_ms(
-                product, "GET", f"/v1/metric/{chosen[0]}/measures?start={START:%Y-%m-%d}&granularity=300"
-            )
+            answer = median_ms(product, f"GET /v1/metric/{chosen[0]}/measures?start={START:%Y-%m-%d}&granularity=300")
             print(
                 f"{stored:9,} metrics stored: CPU us a measure: API {api:5.1f}, database {database:5.1f};"
                 f" one metric's measures {answer:5.1f} ms",
@@ -133,7 +131,7 @@ def post_share(product: Product, metric_ids: Sequence[str], *, clients: int, fir
     for number in range(clients):
         own = metric_ids[number::clients]
         bodies = make_bodies(own, per_metric=10, batches=BODIES_AT_ONCE, first=first)
-        threads.append(threading.Thread(target=post_all, args=(product, bodies, number)))
+        threads.append(threading.Thread(target=post_all, args=(product, bodies), kwargs={"number": number}))
     for thread in threads:
         thread.start()
     for thread in threads:
