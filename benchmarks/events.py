@@ -29,6 +29,8 @@ SUBJECTS = 200
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SPAN_S = 28 * 86_400
 PUBLISHED_BY_LAGO_PER_S = 10_000
+REPEATED_AFTER = 10
+"""A sender repeats what it sent a while ago; what is under way in another request would have to be waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,13 @@ class Load:
 
 
 def make_load(event_type: str, *, batches: int, batch: int, repeated: float) -> Load:
-    """Make batches of events with ids of their own, but for a share that were sent in the batch before."""
+    """Make batches of events with ids of their own, but for a share that were sent REPEATED_AFTER batches before."""
     chance = random.Random(1)
     bodies: list[bytes] = []
-    former: list[dict[str, object]] = []
+    batches_sent: list[list[dict[str, object]]] = []
     sent = accepted = tokens = 0
-    for _ in range(batches):
+    for number in range(batches):
+        former = batches_sent[number - REPEATED_AFTER] if number >= REPEATED_AFTER else []
         own: list[dict[str, object]] = []
         events: list[dict[str, object]] = []
         for _ in range(batch):
@@ -79,7 +82,7 @@ def make_load(event_type: str, *, batches: int, batch: int, repeated: float) -> 
             events.append(event)
             accepted += 1
             tokens += value
-        former = own
+        batches_sent.append(own)
         sent += batch
         bodies.append(orjson.dumps(events))
     return Load(bodies, sent, accepted, tokens)

@@ -171,9 +171,14 @@ def keep_refusals(tx: Transaction, refusals: Sequence[Refusal]) -> None:
 
 
 DROP_OVERFLOW: LiteralString = """
+    WITH beyond AS MATERIALIZED (
+        SELECT received_at, place FROM event_refusal WHERE project_id = %(project_id)s
+        ORDER BY received_at DESC, place DESC OFFSET %(kept)s LIMIT 1
+    )
     DELETE FROM event_refusal WHERE id IN (
-        SELECT id FROM event_refusal WHERE project_id = %(project_id)s
-        ORDER BY received_at DESC, place DESC OFFSET %(kept)s FOR UPDATE SKIP LOCKED)
+        SELECT r.id FROM event_refusal r, beyond b
+        WHERE r.project_id = %(project_id)s AND (r.received_at, r.place) <= (b.received_at, b.place)
+        ORDER BY r.received_at, r.place LIMIT %(kept)s FOR UPDATE OF r SKIP LOCKED)
 """
 DROP_EXPIRED: LiteralString = """
     DELETE FROM event_refusal WHERE id IN (
