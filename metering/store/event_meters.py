@@ -218,6 +218,10 @@ SUM_COUNTED: LiteralString = """
         CROSS JOIN LATERAL (
             SELECT observed_at, boot_epoch, value FROM measure
             WHERE metric_key = c.key AND observed_at >= %(start)s AND observed_at < %(end)s
+                AND observed_at >= (SELECT archived_until FROM retention)
+            UNION ALL
+            SELECT observed_at, boot_epoch, value FROM sealed_sample
+            WHERE metric_key = c.key AND observed_at >= %(start)s AND observed_at < %(end)s
         ) v
         WHERE c.resource_id = r.id AND c.name = %(meter)s
         ORDER BY v.observed_at, v.boot_epoch, c.key

@@ -97,6 +97,24 @@ def test_the_usage_of_a_meter_is_what_billing_reads(tx: Transaction) -> None:
     assert sum(row.quantity for row in billed) == Decimal("122.5")
 
 
+ARCHIVE_ALL = """
+    INSERT INTO archived_sample
+    SELECT m.metric_key, m.observed_at, m.boot_epoch, m.value, m.adopted, m.written_xid, true FROM measure m
+    JOIN metric c ON c.key = m.metric_key JOIN resource r ON r.id = c.resource_id WHERE r.project_id = %s
+"""
+SWITCH = "UPDATE retention SET sealed_until = %(at)s, archiving_until = %(at)s, archived_until = %(at)s"
+
+
+def test_usage_is_the_same_from_the_archive(tx: Transaction) -> None:
+    project = a_project()
+    meter = make_meter(tx, project)
+    send(tx, project, [wire(n, seconds=n, subject=f"s{n % 2}", data={"tokens": n / 10}) for n in range(10)])
+    before = usage(tx, project, meter)
+    tx.execute(ARCHIVE_ALL, (project,))
+    tx.execute(SWITCH, {"at": ALL_TIME.end})
+    assert usage(tx, project, meter) == before == {"s0": "2.0", "s1": "2.5"}
+
+
 def test_usage_comes_in_pages(tx: Transaction) -> None:
     project = a_project()
     meter = make_meter(tx, project)
