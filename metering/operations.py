@@ -19,6 +19,7 @@ DEPTH_MAX = 30
 NODES_MAX = 1_000
 TEXT_LENGTH_MAX = 20_000
 ROLLING_WINDOW_MAX = 10_000
+RESAMPLE_S_MAX = 1_000_000_000
 
 BINARY: Mapping[str, Callable[[Floats, Floats], Floats]] = {
     "+": np.add, "add": np.add, "-": np.subtract, "sub": np.subtract, "*": np.multiply, "mul": np.multiply,
@@ -314,9 +315,10 @@ def aggregate(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
 def resampled(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
     """(resample <method> <seconds> <series>): aggregate over time."""
     method = word(name, parts, 3)
-    granularity_us = round(number(name, parts[1]) * 1_000_000)
+    seconds = number(name, parts[1])
+    granularity_us = round(seconds * 1_000_000) if abs(seconds) <= RESAMPLE_S_MAX else 0
     if granularity_us <= 0:
-        raise OperationsInvalid("resample takes a granularity above 0")
+        raise OperationsInvalid(f"resample takes a granularity above 0 and of at most {RESAMPLE_S_MAX} seconds")
     series = series_of(name, parts[2], matrix)
     grid = resample(Grid(series.times_us, series.values), granularity_us=granularity_us, method=method)
     return replace(series, granularity_us=granularity_us, times_us=grid.times_us, values=grid.values)

@@ -24,7 +24,8 @@ from metering.visibility import Viewer, may_change_made_by, viewer_of
 
 MEASURES_MAX = 500_000
 FIRST_INSTANT_US = -62_135_596_800_000_000
-"""The first instant that a datetime can hold, in microseconds since 1970; an offset may put a time before it."""
+LAST_INSTANT_US = 253_402_300_799_999_999
+"""The first and last instants that a datetime can hold, in microseconds since 1970; an offset may put a time beyond them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ def check_measures(times_us: NDArray[np.int64], values: NDArray[np.float64], *, 
     latest = microseconds_of(received_at) + FUTURE_SKEW_MAX_S * 1_000_000
     wrong_times = np.flatnonzero((times_us < 0) | (times_us > latest))
     if len(wrong_times):
-        wrong = instant_of(max(int(times_us[wrong_times[0]]), FIRST_INSTANT_US))
+        wrong = instant_of(min(max(int(times_us[wrong_times[0]]), FIRST_INSTANT_US), LAST_INSTANT_US))
         raise Invalid(fault_of_time(wrong, received_at=received_at) or "", field="timestamp")
     wrong_values = np.flatnonzero(~(np.abs(values) <= VALUE_MAX))
     if len(wrong_values):
