@@ -42,6 +42,13 @@ column archive_policy_granularity.points bigint NOT NULL
 column archive_policy_rule.archive_policy_name text NOT NULL
 column archive_policy_rule.metric_pattern text NOT NULL
 column archive_policy_rule.name text NOT NULL
+column archived_sample.adopted boolean NOT NULL
+column archived_sample.boot_epoch bigint NOT NULL
+column archived_sample.is_evidence boolean NOT NULL
+column archived_sample.metric_key bigint NOT NULL
+column archived_sample.observed_at timestamp with time zone NOT NULL
+column archived_sample.value double precision NOT NULL
+column archived_sample.written_xid xid8 NOT NULL
 column billing_account.currency text NOT NULL
 column billing_account.issuer_name text NOT NULL
 column billing_account.project_id text NOT NULL
@@ -67,6 +74,20 @@ column console_output.answered_at timestamp with time zone
 column console_output.instance_id uuid NOT NULL
 column console_output.output text NOT NULL DEFAULT ''::text
 column console_output.requested_at timestamp with time zone NOT NULL
+column dead_letter.body bytea NOT NULL
+column dead_letter.body_bytes bigint NOT NULL
+column dead_letter.digest bytea NOT NULL
+column dead_letter.event_type text
+column dead_letter.exchange text NOT NULL
+column dead_letter.first_seen_at timestamp with time zone NOT NULL
+column dead_letter.id uuid NOT NULL
+column dead_letter.last_seen_at timestamp with time zone NOT NULL
+column dead_letter.message_id text
+column dead_letter.reason text NOT NULL
+column dead_letter.routing_key text NOT NULL
+column dead_letter.settled_at timestamp with time zone
+column dead_letter.state text NOT NULL DEFAULT 'waiting'::text
+column dead_letter.times_seen integer NOT NULL DEFAULT 1
 column delivery.alarm_id uuid
 column delivery.attempts integer NOT NULL DEFAULT 0
 column delivery.attempts_max integer NOT NULL
@@ -96,6 +117,52 @@ column dirty_mark.last_ats timestamp with time zone[] NOT NULL
 column dirty_mark.marked_at timestamp with time zone NOT NULL DEFAULT now()
 column dirty_mark.metric_keys bigint[] NOT NULL
 column dirty_mark.shard smallint NOT NULL
+column event.attributes json
+column event.content_digest bigint NOT NULL
+column event.data json
+column event.event_id text NOT NULL
+column event.id uuid NOT NULL
+column event.is_binary boolean NOT NULL DEFAULT false
+column event.may_lower boolean NOT NULL
+column event.observed_at timestamp with time zone NOT NULL
+column event.place integer NOT NULL
+column event.project_id text NOT NULL
+column event.received_at timestamp with time zone NOT NULL
+column event.sent_by text NOT NULL
+column event.source text NOT NULL
+column event.subject text
+column event.type text NOT NULL
+column event.written_xid xid8 NOT NULL DEFAULT pg_current_xact_id()
+column event_meter.aggregation text NOT NULL
+column event_meter.created_at timestamp with time zone NOT NULL
+column event_meter.created_by text NOT NULL
+column event_meter.deleted_at timestamp with time zone
+column event_meter.description text NOT NULL DEFAULT ''::text
+column event_meter.event_type text NOT NULL
+column event_meter.group_by jsonb NOT NULL DEFAULT '{}'::jsonb
+column event_meter.id uuid NOT NULL
+column event_meter.name text NOT NULL
+column event_meter.past_counted bigint NOT NULL DEFAULT 0
+column event_meter.past_id uuid
+column event_meter.past_place integer
+column event_meter.past_received_at timestamp with time zone
+column event_meter.past_skipped bigint NOT NULL DEFAULT 0
+column event_meter.past_until timestamp with time zone
+column event_meter.project_id text
+column event_meter.unit text NOT NULL
+column event_meter.value_path text
+column event_refusal.content text
+column event_refusal.event_id text
+column event_refusal.field text
+column event_refusal.id uuid NOT NULL
+column event_refusal.outcome text NOT NULL
+column event_refusal.place integer NOT NULL
+column event_refusal.project_id text NOT NULL
+column event_refusal.reason text NOT NULL
+column event_refusal.received_at timestamp with time zone NOT NULL
+column event_refusal.sent_by text NOT NULL
+column event_refusal.source text
+column event_refusal.type text
 column flavor.created_at timestamp with time zone NOT NULL
 column flavor.description text
 column flavor.disk_gib integer NOT NULL
@@ -106,6 +173,9 @@ column flavor.name text NOT NULL
 column flavor.ram_mib integer NOT NULL
 column flavor.vcpus integer NOT NULL
 column free_subnet.cidr cidr NOT NULL
+column heard_notification.event_type text NOT NULL
+column heard_notification.heard_at timestamp with time zone NOT NULL
+column heard_notification.message_id text NOT NULL
 column host.architecture text NOT NULL
 column host.availability_zone text NOT NULL DEFAULT 'nova'::text
 column host.cpu_allocation_ratio double precision NOT NULL
@@ -227,6 +297,9 @@ column invoice_event.invoice_id uuid NOT NULL
 column invoice_event.kind text NOT NULL
 column invoice_event.reason text NOT NULL
 column invoice_event.request_id text NOT NULL
+column invoice_line.adjusts_invoice text
+column invoice_line.adjusts_invoice_id uuid
+column invoice_line.adjusts_line integer
 column invoice_line.amount numeric(38,12) NOT NULL
 column invoice_line.amount_unrounded numeric(38,12) NOT NULL
 column invoice_line.base_quantity numeric(38,12) NOT NULL
@@ -260,6 +333,15 @@ column keypair.fingerprint text NOT NULL
 column keypair.name text NOT NULL
 column keypair.public_key text NOT NULL
 column keypair.user_id text NOT NULL
+column late_sample.adopted boolean NOT NULL
+column late_sample.boot_epoch bigint NOT NULL
+column late_sample.id bigint NOT NULL IDENTITY
+column late_sample.is_overwrite boolean NOT NULL
+column late_sample.metric_key bigint NOT NULL
+column late_sample.observed_at timestamp with time zone NOT NULL
+column late_sample.received_at timestamp with time zone NOT NULL DEFAULT now()
+column late_sample.value double precision NOT NULL
+column late_sample.written_xid xid8 NOT NULL DEFAULT pg_current_xact_id()
 column lifecycle_event.disk_gib integer NOT NULL
 column lifecycle_event.event_id uuid NOT NULL
 column lifecycle_event.flavor_id text NOT NULL
@@ -309,6 +391,13 @@ column outbox_event.last_error text
 column outbox_event.next_attempt_at timestamp with time zone NOT NULL DEFAULT now()
 column outbox_event.payload jsonb NOT NULL
 column outbox_event.topic text NOT NULL
+column poll.interval_us bigint NOT NULL
+column poll.is_spooled boolean NOT NULL
+column poll.observed_at timestamp with time zone NOT NULL
+column poll.received_at timestamp with time zone NOT NULL DEFAULT clock_timestamp()
+column poll.repeated bigint NOT NULL DEFAULT 0
+column poll.samples bigint NOT NULL
+column poll.source text NOT NULL
 column port.created_at timestamp with time zone NOT NULL
 column port.id uuid NOT NULL
 column port.instance_id uuid NOT NULL
@@ -354,6 +443,19 @@ column resource.resource_type text NOT NULL
 column resource.revision_start timestamp with time zone NOT NULL
 column resource.started_at timestamp with time zone NOT NULL
 column resource.user_id text NOT NULL DEFAULT ''::text
+column resource_event.event_id uuid NOT NULL
+column resource_event.grade text NOT NULL DEFAULT ''::text
+column resource_event.is_end boolean NOT NULL
+column resource_event.kind text NOT NULL
+column resource_event.meter text NOT NULL
+column resource_event.name text NOT NULL DEFAULT ''::text
+column resource_event.observed_at timestamp with time zone NOT NULL
+column resource_event.project_id text NOT NULL
+column resource_event.resource_id uuid NOT NULL
+column resource_event.resource_type text NOT NULL
+column resource_event.size numeric NOT NULL
+column resource_event.unit text NOT NULL
+column resource_event.written_xid xid8 NOT NULL DEFAULT pg_current_xact_id()
 column resource_revision.attributes jsonb NOT NULL
 column resource_revision.creator text NOT NULL
 column resource_revision.ended_at timestamp with time zone
@@ -369,6 +471,14 @@ column resource_revision.user_id text NOT NULL
 column resource_type.attributes jsonb NOT NULL DEFAULT '{}'::jsonb
 column resource_type.name text NOT NULL
 column resource_type.state text NOT NULL DEFAULT 'active'::text
+column retention.archived_key bigint NOT NULL DEFAULT 0
+column retention.archived_until timestamp with time zone NOT NULL DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone
+column retention.archiving_until timestamp with time zone NOT NULL DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone
+column retention.barrier_at timestamp with time zone
+column retention.dropped_until timestamp with time zone NOT NULL DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone
+column retention.is_only boolean NOT NULL DEFAULT true
+column retention.next_run_at timestamp with time zone NOT NULL DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone
+column retention.sealed_until timestamp with time zone NOT NULL DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone
 column role.id text NOT NULL
 column role.name text NOT NULL
 column role_assignment.project_id text
@@ -434,6 +544,12 @@ column scaling_policy.group_id uuid NOT NULL
 column scaling_policy.id uuid NOT NULL
 column scaling_policy.min_adjustment_step integer
 column scaling_policy.name text NOT NULL
+column sealed_sample.adopted boolean
+column sealed_sample.boot_epoch bigint
+column sealed_sample.metric_key bigint
+column sealed_sample.observed_at timestamp with time zone
+column sealed_sample.value double precision
+column sealed_sample.written_xid xid8
 column security_group.created_at timestamp with time zone NOT NULL
 column security_group.description text NOT NULL
 column security_group.id uuid NOT NULL
@@ -513,6 +629,7 @@ constraint archive_policy_rule archive_policy_rule_archive_policy_name_fkey FORE
 constraint archive_policy_rule archive_policy_rule_metric_pattern_check CHECK ((metric_pattern <> ''::text))
 constraint archive_policy_rule archive_policy_rule_name_check CHECK (((name <> ''::text) AND (length(name) <= 255)))
 constraint archive_policy_rule archive_policy_rule_pkey PRIMARY KEY (name)
+constraint archived_sample archived_sample_pkey PRIMARY KEY (metric_key, observed_at, boot_epoch)
 constraint billing_account billing_account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text))
 constraint billing_account billing_account_pkey PRIMARY KEY (project_id)
 constraint billing_account billing_account_project_id_check CHECK ((project_id <> ''::text))
@@ -532,6 +649,14 @@ constraint billing_audit billing_audit_reason_check CHECK ((reason <> ''::text))
 constraint console_output console_output_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES instance(id) ON DELETE CASCADE
 constraint console_output console_output_output_check CHECK ((length(output) <= 262144))
 constraint console_output console_output_pkey PRIMARY KEY (instance_id)
+constraint dead_letter dead_letter_check CHECK ((body_bytes >= length(body)))
+constraint dead_letter dead_letter_check1 CHECK (((state = 'waiting'::text) = (settled_at IS NULL)))
+constraint dead_letter dead_letter_check2 CHECK ((last_seen_at >= first_seen_at))
+constraint dead_letter dead_letter_digest_check CHECK ((length(digest) = 32))
+constraint dead_letter dead_letter_pkey PRIMARY KEY (id)
+constraint dead_letter dead_letter_reason_check CHECK ((reason <> ''::text))
+constraint dead_letter dead_letter_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'replayed'::text, 'discarded'::text])))
+constraint dead_letter dead_letter_times_seen_check CHECK ((times_seen > 0))
 constraint delivery delivery_attempts_check CHECK ((attempts >= 0))
 constraint delivery delivery_attempts_max_check CHECK ((attempts_max > 0))
 constraint delivery delivery_check CHECK ((attempts <= attempts_max))
@@ -551,6 +676,32 @@ constraint dirty_mark dirty_mark_check1 CHECK ((cardinality(last_ats) = cardinal
 constraint dirty_mark dirty_mark_metric_keys_check CHECK ((cardinality(metric_keys) > 0))
 constraint dirty_mark dirty_mark_pkey PRIMARY KEY (id)
 constraint dirty_mark dirty_mark_shard_check CHECK ((shard >= 0))
+constraint event event_attributes_check CHECK ((json_typeof(attributes) = 'object'::text))
+constraint event event_check CHECK (((NOT is_binary) OR (json_typeof(data) = 'string'::text)))
+constraint event event_event_id_check CHECK ((event_id <> ''::text))
+constraint event event_observed_at_check CHECK ((observed_at >= '1970-01-01 00:00:00+00'::timestamp with time zone))
+constraint event event_pkey PRIMARY KEY (id)
+constraint event event_place_check CHECK ((place >= 0))
+constraint event event_project_id_check CHECK ((project_id <> ''::text))
+constraint event event_source_check CHECK ((source <> ''::text))
+constraint event event_subject_check CHECK ((subject <> ''::text))
+constraint event event_type_check CHECK ((type <> ''::text))
+constraint event_meter event_meter_aggregation_check CHECK ((aggregation = ANY (ARRAY['sum'::text, 'count'::text, 'max'::text, 'last'::text])))
+constraint event_meter event_meter_check CHECK (((aggregation = 'count'::text) = (value_path IS NULL)))
+constraint event_meter event_meter_event_type_check CHECK ((event_type <> ''::text))
+constraint event_meter event_meter_group_by_check CHECK ((jsonb_typeof(group_by) = 'object'::text))
+constraint event_meter event_meter_name_check CHECK (((name <> ''::text) AND (length(name) <= 100)))
+constraint event_meter event_meter_past_counted_check CHECK ((past_counted >= 0))
+constraint event_meter event_meter_past_skipped_check CHECK ((past_skipped >= 0))
+constraint event_meter event_meter_pkey PRIMARY KEY (id)
+constraint event_meter event_meter_project_id_check CHECK ((project_id <> ''::text))
+constraint event_meter event_meter_project_id_name_key UNIQUE NULLS NOT DISTINCT (project_id, name)
+constraint event_meter event_meter_unit_check CHECK ((length(unit) <= 31))
+constraint event_refusal event_refusal_outcome_check CHECK ((outcome = ANY (ARRAY['duplicate'::text, 'rejected'::text])))
+constraint event_refusal event_refusal_pkey PRIMARY KEY (id)
+constraint event_refusal event_refusal_place_check CHECK ((place >= 0))
+constraint event_refusal event_refusal_project_id_check CHECK ((project_id <> ''::text))
+constraint event_refusal event_refusal_reason_check CHECK ((reason <> ''::text))
 constraint flavor flavor_disk_gib_check CHECK ((disk_gib >= 0))
 constraint flavor flavor_extra_specs_check CHECK ((jsonb_typeof(extra_specs) = 'object'::text))
 constraint flavor flavor_id_check CHECK (((id <> ''::text) AND (length(id) <= 255)))
@@ -561,6 +712,8 @@ constraint flavor flavor_ram_mib_check CHECK ((ram_mib > 0))
 constraint flavor flavor_vcpus_check CHECK ((vcpus > 0))
 constraint free_subnet free_subnet_cidr_check CHECK (((family((cidr)::inet) = 4) AND ((masklen((cidr)::inet) >= 8) AND (masklen((cidr)::inet) <= 29))))
 constraint free_subnet free_subnet_pkey PRIMARY KEY (cidr)
+constraint heard_notification heard_notification_message_id_check CHECK (((message_id <> ''::text) AND (length(message_id) <= 255)))
+constraint heard_notification heard_notification_pkey PRIMARY KEY (message_id)
 constraint host host_check CHECK ((stopping_session <= session))
 constraint host host_cpu_allocation_ratio_check CHECK ((cpu_allocation_ratio > (0)::double precision))
 constraint host host_disk_gib_check CHECK ((disk_gib >= 0))
@@ -638,11 +791,15 @@ constraint invoice_event invoice_event_invoice_id_fkey FOREIGN KEY (invoice_id) 
 constraint invoice_event invoice_event_kind_check CHECK ((kind = ANY (ARRAY['drafted'::text, 'redrafted'::text, 'finalized'::text, 'sent'::text, 'paid'::text, 'void'::text])))
 constraint invoice_event invoice_event_pkey PRIMARY KEY (id)
 constraint invoice_event invoice_event_reason_check CHECK ((reason <> ''::text))
-constraint invoice_line invoice_line_charge_count_check CHECK ((charge_count > 0))
+constraint invoice_line invoice_line_adjusts_another CHECK ((adjusts_invoice_id <> invoice_id))
+constraint invoice_line invoice_line_adjusts_invoice_id_fkey FOREIGN KEY (adjusts_invoice_id) REFERENCES invoice(id)
+constraint invoice_line invoice_line_adjusts_line_check CHECK ((adjusts_line > 0))
+constraint invoice_line invoice_line_charge_count_check CHECK (((charge_count > 0) OR ((charge_count = 0) AND (adjusts_invoice_id IS NOT NULL))))
 constraint invoice_line invoice_line_check CHECK ((started_at < ended_at))
 constraint invoice_line invoice_line_invoice_id_fkey FOREIGN KEY (invoice_id) REFERENCES invoice(id)
 constraint invoice_line invoice_line_is_quantity_times_price CHECK ((abs(((base_quantity * unit_price) - (amount_unrounded * per_base))) <= (per_base * 0.000000000001)))
 constraint invoice_line invoice_line_meter_check CHECK ((meter <> ''::text))
+constraint invoice_line invoice_line_names_what_it_adjusts CHECK ((((adjusts_invoice_id IS NULL) = (adjusts_invoice IS NULL)) AND ((adjusts_invoice_id IS NOT NULL) OR (adjusts_line IS NULL))))
 constraint invoice_line invoice_line_number_check CHECK ((number > 0))
 constraint invoice_line invoice_line_per_base_check CHECK ((per_base > (0)::numeric))
 constraint invoice_line invoice_line_pkey PRIMARY KEY (invoice_id, number)
@@ -650,6 +807,7 @@ constraint invoice_line invoice_line_price_version_id_fkey FOREIGN KEY (price_ve
 constraint invoice_line invoice_line_tax_rate_check CHECK (((tax_rate >= (0)::numeric) AND (tax_rate < (1)::numeric)))
 constraint invoice_line invoice_line_unit_price_check CHECK ((unit_price >= (0)::numeric))
 constraint invoice_line invoice_line_usage_digest_check CHECK ((usage_digest ~ '^[0-9a-f]{64}$'::text))
+constraint invoice_line invoice_line_usage_is_not_negative CHECK (((base_quantity >= (0)::numeric) OR (adjusts_invoice_id IS NOT NULL)))
 constraint invoice_series invoice_series_last_chain_check CHECK ((last_chain ~ '^[0-9a-f]{64}$'::text))
 constraint invoice_series invoice_series_last_number_check CHECK ((last_number >= 0))
 constraint invoice_series invoice_series_pkey PRIMARY KEY (series)
@@ -660,6 +818,9 @@ constraint invoice_tax invoice_tax_tax_rate_check CHECK (((tax_rate >= (0)::nume
 constraint keypair keypair_name_check CHECK (((name <> ''::text) AND (length(name) <= 255)))
 constraint keypair keypair_pkey PRIMARY KEY (user_id, name)
 constraint keypair keypair_public_key_check CHECK ((length(public_key) <= 16384))
+constraint late_sample late_sample_boot_epoch_check CHECK ((boot_epoch >= 0))
+constraint late_sample late_sample_pkey PRIMARY KEY (id)
+constraint late_sample late_sample_value_check CHECK (((value >= ('-100000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000'::numeric)::double precision) AND (value <= ('100000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000'::numeric)::double precision)))
 constraint lifecycle_event lifecycle_event_disk_gib_check CHECK ((disk_gib >= 0))
 constraint lifecycle_event lifecycle_event_pkey PRIMARY KEY (event_id)
 constraint lifecycle_event lifecycle_event_ram_mib_check CHECK ((ram_mib >= 0))
@@ -683,6 +844,11 @@ constraint network network_pkey PRIMARY KEY (id)
 constraint outbox_event outbox_event_attempts_check CHECK ((attempts >= 0))
 constraint outbox_event outbox_event_pkey PRIMARY KEY (id)
 constraint outbox_event outbox_event_topic_check CHECK ((topic <> ''::text))
+constraint poll poll_check CHECK (((repeated >= 0) AND (repeated <= samples)))
+constraint poll poll_interval_us_check CHECK ((interval_us > 0))
+constraint poll poll_pkey PRIMARY KEY (source, observed_at)
+constraint poll poll_samples_check CHECK ((samples > 0))
+constraint poll poll_source_check CHECK ((source <> ''::text))
 constraint port port_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES instance(id) ON DELETE CASCADE
 constraint port port_instance_id_position_key UNIQUE (instance_id, "position")
 constraint port port_mac_address_check CHECK ((mac_address ~ '^([0-9a-f]{2}:){5}[0-9a-f]{2}$'::text))
@@ -722,12 +888,23 @@ constraint resource resource_attributes_check CHECK ((jsonb_typeof(attributes) =
 constraint resource resource_check CHECK (((ended_at IS NULL) OR (ended_at >= started_at)))
 constraint resource resource_pkey PRIMARY KEY (id)
 constraint resource resource_resource_type_fkey FOREIGN KEY (resource_type) REFERENCES resource_type(name)
+constraint resource_event resource_event_check CHECK (((NOT is_end) OR (size = (0)::numeric)))
+constraint resource_event resource_event_meter_check CHECK (((meter <> ''::text) AND (length(meter) <= 200)))
+constraint resource_event resource_event_pkey PRIMARY KEY (event_id)
+constraint resource_event resource_event_size_check CHECK (((size >= (0)::numeric) AND (size < '1000000000000000000000000'::numeric)))
+constraint resource_event resource_event_unit_check CHECK ((length(unit) <= 25))
 constraint resource_revision resource_revision_check CHECK ((revision_end >= revision_start))
 constraint resource_revision resource_revision_id_fkey FOREIGN KEY (id) REFERENCES resource(id)
 constraint resource_revision resource_revision_pkey PRIMARY KEY (revision)
 constraint resource_type resource_type_attributes_check CHECK ((jsonb_typeof(attributes) = 'object'::text))
 constraint resource_type resource_type_name_check CHECK (((name <> ''::text) AND (length(name) <= 255)))
 constraint resource_type resource_type_pkey PRIMARY KEY (name)
+constraint retention retention_archived_key_check CHECK ((archived_key >= 0))
+constraint retention retention_check CHECK ((archiving_until <= sealed_until))
+constraint retention retention_check1 CHECK ((archived_until <= archiving_until))
+constraint retention retention_check2 CHECK ((dropped_until <= archived_until))
+constraint retention retention_is_only_check CHECK (is_only)
+constraint retention retention_pkey PRIMARY KEY (is_only)
 constraint role role_name_check CHECK (((name <> ''::text) AND (length(name) <= 64)))
 constraint role role_name_key UNIQUE (name)
 constraint role role_pkey PRIMARY KEY (id)
@@ -815,15 +992,24 @@ index CREATE INDEX alarm_history_alarm ON public.alarm_history USING btree (proj
 index CREATE INDEX alarm_history_project ON public.alarm_history USING btree (project_id, id)
 index CREATE INDEX alarm_project ON public.alarm USING btree (project_id, id)
 index CREATE INDEX billing_audit_subject ON public.billing_audit USING btree (subject, id)
+index CREATE INDEX dead_letter_of_state ON public.dead_letter USING btree (state, id)
 index CREATE INDEX delivery_due ON public.delivery USING btree (next_attempt_at) WHERE (state = 'pending'::text)
 index CREATE INDEX delivery_project ON public.delivery USING btree (project_id, id)
 index CREATE INDEX dirty_mark_shard ON public.dirty_mark USING btree (shard, id)
+index CREATE INDEX event_meter_name ON public.event_meter USING btree (name)
+index CREATE INDEX event_meter_past ON public.event_meter USING btree (past_until) WHERE (past_until IS NOT NULL)
+index CREATE INDEX event_of_project ON public.event USING btree (project_id, received_at, place)
+index CREATE INDEX event_refusal_of_project ON public.event_refusal USING btree (project_id, received_at, place)
+index CREATE INDEX event_refusal_received ON public.event_refusal USING btree (received_at)
+index CREATE INDEX heard_notification_at ON public.heard_notification USING btree (heard_at)
 index CREATE INDEX instance_deleted ON public.instance USING btree (deleted_at) WHERE (deleted_at IS NOT NULL)
 index CREATE INDEX instance_host ON public.instance USING btree (host_id) WHERE (deleted_at IS NULL)
 index CREATE INDEX instance_project ON public.instance USING btree (project_id, created_at, id)
 index CREATE INDEX invoice_event_invoice ON public.invoice_event USING btree (invoice_id, id)
+index CREATE INDEX invoice_line_adjusts ON public.invoice_line USING btree (adjusts_invoice_id) WHERE (adjusts_invoice_id IS NOT NULL)
 index CREATE INDEX invoice_periods_do_not_overlap ON public.invoice USING gist (project_id, kind, version, tstzrange(period_start, period_end)) WHERE (number IS NOT NULL)
 index CREATE INDEX invoice_project ON public.invoice USING btree (project_id, id)
+index CREATE INDEX late_sample_overwrite ON public.late_sample USING btree (metric_key, observed_at, boot_epoch) WHERE is_overwrite
 index CREATE INDEX lifecycle_event_of_instance ON public.lifecycle_event USING btree (instance_id, observed_at, event_id)
 index CREATE INDEX lifecycle_event_of_project ON public.lifecycle_event USING btree (project_id, instance_id, observed_at, event_id)
 index CREATE INDEX metric_creator ON public.metric USING btree (created_by_project_id)
@@ -835,6 +1021,8 @@ index CREATE INDEX outbox_event_handled ON public.outbox_event USING btree (hand
 index CREATE INDEX port_network ON public.port USING btree (network_id)
 index CREATE INDEX resource_attributes ON public.resource USING gin (attributes jsonb_path_ops) WITH (fastupdate=off)
 index CREATE INDEX resource_creator ON public.resource USING btree (creator)
+index CREATE INDEX resource_event_of_project ON public.resource_event USING btree (project_id, meter, resource_id)
+index CREATE INDEX resource_event_of_resource ON public.resource_event USING btree (resource_id, meter, observed_at, event_id)
 index CREATE INDEX resource_of_type ON public.resource USING btree (resource_type)
 index CREATE INDEX resource_project ON public.resource USING btree (project_id, resource_type)
 index CREATE INDEX resource_revision_of ON public.resource_revision USING btree (id, revision_start)
@@ -858,18 +1046,26 @@ index CREATE UNIQUE INDEX alembic_version_pkc ON public.alembic_version USING bt
 index CREATE UNIQUE INDEX archive_policy_granularity_pkey ON public.archive_policy_granularity USING btree (archive_policy_name, granularity_us)
 index CREATE UNIQUE INDEX archive_policy_pkey ON public.archive_policy USING btree (name)
 index CREATE UNIQUE INDEX archive_policy_rule_pkey ON public.archive_policy_rule USING btree (name)
+index CREATE UNIQUE INDEX archived_sample_pkey ON public.archived_sample USING btree (metric_key, observed_at, boot_epoch)
 index CREATE UNIQUE INDEX billing_account_pkey ON public.billing_account USING btree (project_id)
 index CREATE UNIQUE INDEX billing_account_plan_pkey ON public.billing_account_plan USING btree (project_id, effective_from)
 index CREATE UNIQUE INDEX billing_account_project_id_currency_key ON public.billing_account USING btree (project_id, currency)
 index CREATE UNIQUE INDEX billing_audit_pkey ON public.billing_audit USING btree (id)
 index CREATE UNIQUE INDEX console_output_pkey ON public.console_output USING btree (instance_id)
+index CREATE UNIQUE INDEX dead_letter_pkey ON public.dead_letter USING btree (id)
+index CREATE UNIQUE INDEX dead_letter_waiting ON public.dead_letter USING btree (digest) WHERE (state = 'waiting'::text)
 index CREATE UNIQUE INDEX delivery_attempt_pkey ON public.delivery_attempt USING btree (delivery_id, attempt)
 index CREATE UNIQUE INDEX delivery_event_id_url_key ON public.delivery USING btree (event_id, url)
 index CREATE UNIQUE INDEX delivery_pkey ON public.delivery USING btree (id)
 index CREATE UNIQUE INDEX dirty_mark_pkey ON public.dirty_mark USING btree (id)
+index CREATE UNIQUE INDEX event_meter_pkey ON public.event_meter USING btree (id)
+index CREATE UNIQUE INDEX event_meter_project_id_name_key ON public.event_meter USING btree (project_id, name) NULLS NOT DISTINCT
+index CREATE UNIQUE INDEX event_pkey ON public.event USING btree (id)
+index CREATE UNIQUE INDEX event_refusal_pkey ON public.event_refusal USING btree (id)
 index CREATE UNIQUE INDEX flavor_name_key ON public.flavor USING btree (name)
 index CREATE UNIQUE INDEX flavor_pkey ON public.flavor USING btree (id)
 index CREATE UNIQUE INDEX free_subnet_pkey ON public.free_subnet USING btree (cidr)
+index CREATE UNIQUE INDEX heard_notification_pkey ON public.heard_notification USING btree (message_id)
 index CREATE UNIQUE INDEX host_name_key ON public.host USING btree (name)
 index CREATE UNIQUE INDEX host_pkey ON public.host USING btree (id)
 index CREATE UNIQUE INDEX identity_domain_name_key ON public.identity_domain USING btree (name)
@@ -886,6 +1082,8 @@ index CREATE UNIQUE INDEX invoice_series_number_key ON public.invoice USING btre
 index CREATE UNIQUE INDEX invoice_series_pkey ON public.invoice_series USING btree (series)
 index CREATE UNIQUE INDEX invoice_tax_pkey ON public.invoice_tax USING btree (invoice_id, tax_rate)
 index CREATE UNIQUE INDEX keypair_pkey ON public.keypair USING btree (user_id, name)
+index CREATE UNIQUE INDEX late_sample_identity ON public.late_sample USING btree (metric_key, observed_at, boot_epoch) WHERE (NOT is_overwrite)
+index CREATE UNIQUE INDEX late_sample_pkey ON public.late_sample USING btree (id)
 index CREATE UNIQUE INDEX lifecycle_event_pkey ON public.lifecycle_event USING btree (event_id)
 index CREATE UNIQUE INDEX measure_pkey ON public.measure USING btree (metric_key, observed_at, boot_epoch)
 index CREATE UNIQUE INDEX metric_id_key ON public.metric USING btree (id)
@@ -895,6 +1093,7 @@ index CREATE UNIQUE INDEX network_own ON public.network USING btree (project_id)
 index CREATE UNIQUE INDEX network_pkey ON public.network USING btree (id)
 index CREATE UNIQUE INDEX network_shared ON public.network USING btree (name) WHERE is_shared
 index CREATE UNIQUE INDEX outbox_event_pkey ON public.outbox_event USING btree (id)
+index CREATE UNIQUE INDEX poll_pkey ON public.poll USING btree (source, observed_at)
 index CREATE UNIQUE INDEX port_instance_id_position_key ON public.port USING btree (instance_id, "position")
 index CREATE UNIQUE INDEX port_mac_address_key ON public.port USING btree (mac_address)
 index CREATE UNIQUE INDEX port_pkey ON public.port USING btree (id)
@@ -910,9 +1109,11 @@ index CREATE UNIQUE INDEX price_version_plan_id_number_key ON public.price_versi
 index CREATE UNIQUE INDEX project_domain_id_name_key ON public.project USING btree (domain_id, name)
 index CREATE UNIQUE INDEX project_pkey ON public.project USING btree (id)
 index CREATE UNIQUE INDEX project_quota_pkey ON public.project_quota USING btree (project_id)
+index CREATE UNIQUE INDEX resource_event_pkey ON public.resource_event USING btree (event_id)
 index CREATE UNIQUE INDEX resource_pkey ON public.resource USING btree (id)
 index CREATE UNIQUE INDEX resource_revision_pkey ON public.resource_revision USING btree (revision)
 index CREATE UNIQUE INDEX resource_type_pkey ON public.resource_type USING btree (name)
+index CREATE UNIQUE INDEX retention_pkey ON public.retention USING btree (is_only)
 index CREATE UNIQUE INDEX role_assignment_user_id_project_id_role_id_key ON public.role_assignment USING btree (user_id, project_id, role_id) NULLS NOT DISTINCT
 index CREATE UNIQUE INDEX role_name_key ON public.role USING btree (name)
 index CREATE UNIQUE INDEX role_pkey ON public.role USING btree (id)
@@ -948,4 +1149,5 @@ trigger CREATE TRIGGER measure_superseded BEFORE UPDATE ON public.measure FOR EA
 trigger CREATE TRIGGER price_version_guard BEFORE DELETE OR UPDATE ON public.price_version FOR EACH ROW EXECUTE FUNCTION billing_refuse_change()
 trigger CREATE TRIGGER price_version_never_emptied BEFORE TRUNCATE ON public.price_version FOR EACH STATEMENT EXECUTE FUNCTION billing_refuse_change()
 trigger CREATE TRIGGER ts_insert_blocker BEFORE INSERT ON public.measure FOR EACH ROW EXECUTE FUNCTION _timescaledb_functions.insert_blocker()
+trigger CREATE TRIGGER ts_insert_blocker BEFORE INSERT ON public.poll FOR EACH ROW EXECUTE FUNCTION _timescaledb_functions.insert_blocker()
 trigger CREATE TRIGGER ts_insert_blocker BEFORE INSERT ON public.rollup FOR EACH ROW EXECUTE FUNCTION _timescaledb_functions.insert_blocker()

@@ -272,7 +272,7 @@ export interface paths {
         post?: never;
         /**
          * Delete Group
-         * @description Begin to delete a scaling group: its members first, then it.
+         * @description Begin to delete a scaling group: its members first, then it; with_alarms also the alarms that do nothing but execute its policies.
          */
         delete: operations["delete_scaling_group"];
         options?: never;
@@ -496,6 +496,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Letters
+         * @description List notifications that could not be taken, the newest first.
+         */
+        get: operations["list_dead_letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dead-letters/{letter_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Letter
+         * @description Show one with its message.
+         */
+        get: operations["get_dead_letter"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dead-letters/{letter_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay Letter
+         * @description Try to take it again; where that fails it stays `waiting`, with what is wrong now as its reason.
+         */
+        post: operations["replay_dead_letter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dead-letters/{letter_id}/discard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Discard Letter
+         * @description Throw it away; it stays in the list as `discarded`.
+         */
+        post: operations["discard_dead_letter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/billing/cost": {
         parameters: {
             query?: never;
@@ -547,7 +627,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Account Plans
+         * @description Return what a project's usage is priced by: the plans that it is on, in order of time, with their prices, past and to come.
+         */
+        get: operations["list_account_plans"];
         put?: never;
         /**
          * Assign Plan
@@ -662,7 +746,11 @@ export interface paths {
         get: operations["get_invoice"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Discard Draft
+         * @description Discard a draft: it leaves the lists but stays on record, and its period can be drafted again; a final invoice stays.
+         */
+        delete: operations["discard_draft"];
         options?: never;
         head?: never;
         patch?: never;
@@ -788,6 +876,189 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Events
+         * @description List a project's events with their answers, newest first. Repeats and rejected ones are shown for 7 days, 10,000 at most.
+         */
+        get: operations["list_events"];
+        put?: never;
+        /**
+         * Ingest Events
+         * @description Take in events, each kept and counted once however often it comes; an admin may name the project whose usage they are.
+         *
+         *     Answers 200 with an answer for each event of a batch, whatever became of it; 400 only for a body that cannot be read, and
+         *     for an event on its own that is rejected.
+         */
+        post: operations["ingest_events"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/{event_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Event
+         * @description Show one event with its answer and what each meter makes of it, by the id that the list gives it.
+         */
+        get: operations["get_event"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/meters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Meters
+         * @description List the meters that count a project's events, those of every project among them, oldest first.
+         */
+        get: operations["list_meters"];
+        put?: never;
+        /**
+         * Create Meter
+         * @description Make a meter; it counts the events that came before it too. The same again is the one that is there (200).
+         */
+        post: operations["create_meter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/meters/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Meter
+         * @description Show a meter.
+         */
+        get: operations["get_meter"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Meter
+         * @description Let a meter count no more. What it counted stays, and its name stays taken by what it counted.
+         */
+        delete: operations["delete_meter"];
+        options?: never;
+        head?: never;
+        /**
+         * Describe Meter
+         * @description Change a meter's description; what it counts never changes: delete it and make one of another name.
+         */
+        patch: operations["describe_meter"];
+        trace?: never;
+    };
+    "/meters/{name}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Meter Usage
+         * @description Return what a meter counted in [start, end), by the events' own time, for each subject and group.
+         */
+        get: operations["get_meter_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/completeness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Completeness
+         * @description Say how complete the readings of a project's instances, disks and network cards are; at most 32 days at a time.
+         *
+         *     Gaps are told by hour. The meter that stands for a resource is its CPU, its disk's read bytes or its card's outgoing bytes.
+         */
+        get: operations["list_completeness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/doctor/metering": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Examine Metering
+         * @description Look for hosts that fell silent, metrics that stopped, clocks that are off and sources that repeat themselves.
+         */
+        get: operations["examine_metering"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/late-samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Late Samples
+         * @description List a project's samples that came after their time was sealed; `start` and `end` bound when they were observed.
+         *
+         *     What they add to a final invoice is answered by /billing/invoices/{id}/late.
+         */
+        get: operations["list_late_samples"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -813,6 +1084,26 @@ export interface components {
             issuer_name: string;
             /** Series */
             series: string;
+        };
+        /**
+         * AccountPlanAnswer
+         * @description A plan that a project is on from an instant on, with its prices.
+         */
+        AccountPlanAnswer: {
+            /**
+             * Effective From
+             * Format: date-time
+             */
+            effective_from: string;
+            plan: components["schemas"]["PricePlanWithVersions"];
+        };
+        /**
+         * AccountPlanList
+         * @description The plans that price a project's usage, in order of time.
+         */
+        AccountPlanList: {
+            /** Items */
+            items: components["schemas"]["AccountPlanAnswer"][];
         };
         /**
          * AccountRequest
@@ -876,11 +1167,45 @@ export interface components {
             next: string | null;
         };
         /**
+         * AdjustmentAnswer
+         * @description The quantities of which an adjustment is the difference: known now, less billed on the original, less carried by others since.
+         */
+        AdjustmentAnswer: {
+            /**
+             * Invoice Id
+             * Format: uuid
+             */
+            invoice_id: string;
+            /** Invoice */
+            invoice: string;
+            /** Known */
+            known: string;
+            /** Billed */
+            billed: string;
+            /** Carried */
+            carried: string;
+        };
+        /**
          * AdjustmentType
          * @description How a policy's number is meant; the words are Heat's.
          * @enum {string}
          */
         AdjustmentType: "change_in_capacity" | "exact_capacity" | "percent_change_in_capacity";
+        /**
+         * Adjusts
+         * @description The line of an earlier invoice that is corrected; null where that invoice has no such line.
+         */
+        Adjusts: {
+            /**
+             * Invoice Id
+             * Format: uuid
+             */
+            invoice_id: string;
+            /** Invoice */
+            invoice: string;
+            /** Line */
+            line: number | null;
+        };
         /**
          * AlarmBody
          * @description An alarm and what its last evaluation said.
@@ -937,6 +1262,8 @@ export interface components {
             alarm_actions: string[];
             /** Insufficient Data Actions */
             insufficient_data_actions: string[];
+            /** Gone Actions */
+            gone_actions: components["schemas"]["GoneActionBody"][];
             /** Repeat Actions */
             repeat_actions: boolean;
             /** Last Value */
@@ -1067,6 +1394,51 @@ export interface components {
          */
         ComparisonOperator: "lt" | "le" | "eq" | "ne" | "ge" | "gt";
         /**
+         * CompletenessAnswer
+         * @description A page, by resource and hour.
+         */
+        CompletenessAnswer: {
+            /** Items */
+            items: components["schemas"]["CompletenessItem"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * CompletenessItem
+         * @description One resource in one hour, or in the whole period; `unknown_s` are seconds in which it ran and nobody knows how often it was read.
+         */
+        CompletenessItem: {
+            /**
+             * Resource Id
+             * Format: uuid
+             */
+            resource_id: string;
+            /** Resource Type */
+            resource_type: string;
+            /** Meter */
+            meter: string;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Expected */
+            expected: number;
+            /** Received */
+            received: number;
+            /** Missing */
+            missing: number;
+            /** Unknown S */
+            unknown_s: number;
+            /** Gaps */
+            gaps: components["schemas"]["GapAnswer"][];
+        };
+        /**
          * CostAnswer
          * @description What the running month has cost so far: what a draft made now would say, and the exact figures behind it.
          */
@@ -1165,6 +1537,7 @@ export interface components {
             charge_count: number;
             /** Usage Digest */
             usage_digest: string;
+            adjusts?: components["schemas"]["Adjusts"] | null;
         };
         /**
          * CounterAnswer
@@ -1238,6 +1611,106 @@ export interface components {
             ][];
         };
         /**
+         * DeadLetterBody
+         * @description A message that could not be taken; `reason` is the last one, and `is_whole` says whether it can be replayed.
+         */
+        DeadLetterBody: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "replayed" | "discarded";
+            /** Reason */
+            reason: string;
+            /** Exchange */
+            exchange: string;
+            /** Routing Key */
+            routing_key: string;
+            /** Message Id */
+            message_id: string | null;
+            /** Event Type */
+            event_type: string | null;
+            /** Body Bytes */
+            body_bytes: number;
+            /** Is Whole */
+            is_whole: boolean;
+            /** Times Seen */
+            times_seen: number;
+            /**
+             * First Seen At
+             * Format: date-time
+             */
+            first_seen_at: string;
+            /**
+             * Last Seen At
+             * Format: date-time
+             */
+            last_seen_at: string;
+            /** Settled At */
+            settled_at: string | null;
+        };
+        /**
+         * DeadLetterPage
+         * @description A page of dead letters.
+         */
+        DeadLetterPage: {
+            /** Items */
+            items: components["schemas"]["DeadLetterBody"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * DeadLetterWithMessage
+         * @description The same with the message itself, as far as it was kept; bytes that are no text are written as \xNN.
+         */
+        DeadLetterWithMessage: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "replayed" | "discarded";
+            /** Reason */
+            reason: string;
+            /** Exchange */
+            exchange: string;
+            /** Routing Key */
+            routing_key: string;
+            /** Message Id */
+            message_id: string | null;
+            /** Event Type */
+            event_type: string | null;
+            /** Body Bytes */
+            body_bytes: number;
+            /** Is Whole */
+            is_whole: boolean;
+            /** Times Seen */
+            times_seen: number;
+            /**
+             * First Seen At
+             * Format: date-time
+             */
+            first_seen_at: string;
+            /**
+             * Last Seen At
+             * Format: date-time
+             */
+            last_seen_at: string;
+            /** Settled At */
+            settled_at: string | null;
+            /** Body */
+            body: string;
+        };
+        /**
          * DecisionKind
          * @description What an activity records: a new size, a refusal, a member put in the place of a lost one, a launch that failed, the circuit.
          * @enum {string}
@@ -1294,6 +1767,22 @@ export interface components {
             next: string | null;
         };
         /**
+         * DiagnosisAnswer
+         * @description What is wrong, the hosts, running instances and metrics looked at; `is_cut` tells that there was more than could be looked at.
+         */
+        DiagnosisAnswer: {
+            /** Findings */
+            findings: components["schemas"]["FindingAnswer"][];
+            /** Sources */
+            sources: number;
+            /** Instances */
+            instances: number;
+            /** Metrics */
+            metrics: number;
+            /** Is Cut */
+            is_cut: boolean;
+        };
+        /**
          * DiskPriceRequest
          * @description Disk space by the GiB-month.
          */
@@ -1326,6 +1815,29 @@ export interface components {
             request_id: string;
         };
         /**
+         * EventAnswerBody
+         * @description What became of one event: accepted and counted by these meters, a duplicate, or rejected; the reason says why and how to mend it.
+         */
+        EventAnswerBody: {
+            /** Index */
+            index: number;
+            /** Id */
+            id: string | null;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "accepted" | "duplicate" | "rejected";
+            /** Meters */
+            meters?: string[] | null;
+            /** Note */
+            note?: string | null;
+            /** Reason */
+            reason?: string | null;
+            /** Field */
+            field?: string | null;
+        };
+        /**
          * ExplanationAnswer
          * @description Why a line is what it is; `holds` tells that the usage read again is the usage charged.
          */
@@ -1346,6 +1858,7 @@ export interface components {
             /** Segments */
             segments: components["schemas"]["SegmentAnswer"][];
             counter: components["schemas"]["CounterAnswer"] | null;
+            adjustment: components["schemas"]["AdjustmentAnswer"] | null;
             /** Holds */
             holds: boolean;
         };
@@ -1359,6 +1872,24 @@ export interface components {
              * @default asked by the API
              */
             reason: string;
+        };
+        /**
+         * FindingAnswer
+         * @description One thing that is wrong; `detail` is a sentence that ends with how to mend it.
+         */
+        FindingAnswer: {
+            /** Kind */
+            kind: string;
+            /** Subject */
+            subject: string;
+            /** Detail */
+            detail: string;
+            /** Since */
+            since: string | null;
+            /** Resource Id */
+            resource_id: string | null;
+            /** Metrics */
+            metrics: string[];
         };
         /**
          * FlavorAnswer
@@ -1395,6 +1926,34 @@ export interface components {
              * @default []
              */
             states: components["schemas"]["StatePriceRequest"][];
+        };
+        /**
+         * GapAnswer
+         * @description A stretch in which expected readings are missing: `host_silent` (nothing came from the host) or `resource_absent`.
+         */
+        GapAnswer: {
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * GoneActionBody
+         * @description An action that does nothing any more, and why.
+         */
+        GoneActionBody: {
+            /** Action */
+            action: string;
+            /** Reason */
+            reason: string;
         };
         /**
          * GroupBody
@@ -1484,6 +2043,20 @@ export interface components {
             increase: string;
             /** Sample Count */
             sample_count: number;
+        };
+        /**
+         * IngestAnswer
+         * @description The answer to a request of events, in their order.
+         */
+        IngestAnswer: {
+            /** Accepted */
+            accepted: number;
+            /** Duplicate */
+            duplicate: number;
+            /** Rejected */
+            rejected: number;
+            /** Events */
+            events: components["schemas"]["EventAnswerBody"][];
         };
         /**
          * InstanceAnswer
@@ -1717,6 +2290,49 @@ export interface components {
             amount_unrounded: string;
         };
         /**
+         * LateSampleItem
+         * @description A sample for a sealed time. `overwrites` tells that another value is kept for the same instant: it is listed, and never counted.
+         */
+        LateSampleItem: {
+            /** Id */
+            id: number;
+            /**
+             * Metric Id
+             * Format: uuid
+             */
+            metric_id: string;
+            /** Metric */
+            metric: string | null;
+            /** Resource Id */
+            resource_id: string | null;
+            /** Unit */
+            unit: string | null;
+            /**
+             * Observed At
+             * Format: date-time
+             */
+            observed_at: string;
+            /** Value */
+            value: number;
+            /** Overwrites */
+            overwrites: boolean;
+            /**
+             * Received At
+             * Format: date-time
+             */
+            received_at: string;
+        };
+        /**
+         * LateSamplesAnswer
+         * @description A page, in the order in which they came.
+         */
+        LateSamplesAnswer: {
+            /** Items */
+            items: components["schemas"]["LateSampleItem"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
          * LateUsageAnswer
          * @description What came to be known after an invoice was rated, at its own prices and before tax.
          */
@@ -1793,6 +2409,58 @@ export interface components {
             availability_zone?: string | null;
         };
         /**
+         * LoggedEventBody
+         * @description An event and its answer. Of one that is kept, `event` is the CloudEvent; of one that is not, `content` is its text, cut.
+         */
+        LoggedEventBody: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Project Id */
+            project_id: string;
+            /** Received At */
+            received_at: string;
+            /** Index */
+            index: number;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "accepted" | "duplicate" | "rejected";
+            /** Reason */
+            reason: string | null;
+            /** Field */
+            field: string | null;
+            /** Source */
+            source: string | null;
+            /** Event Id */
+            event_id: string | null;
+            /** Type */
+            type: string | null;
+            /** Time */
+            time: string | null;
+            /** Meters */
+            meters: components["schemas"]["MeterNoteBody"][];
+            /** Event */
+            event: {
+                [key: string]: unknown;
+            } | null;
+            /** Content */
+            content: string | null;
+        };
+        /**
+         * LoggedEventPage
+         * @description A page of events, newest first; with filters it may hold few and still be followed by another.
+         */
+        LoggedEventPage: {
+            /** Items */
+            items: components["schemas"]["LoggedEventBody"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
          * MemberBody
          * @description An instance of the group, and how it is as far as scaling minds.
          */
@@ -1811,6 +2479,104 @@ export interface components {
             joined_at: string;
             /** Fault */
             fault: string | null;
+        };
+        /**
+         * MeterBody
+         * @description A meter of events; without a project it counts those of every one.
+         */
+        MeterBody: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** Project Id */
+            project_id: string | null;
+            /** Event Type */
+            event_type: string;
+            /**
+             * Aggregation
+             * @enum {string}
+             */
+            aggregation: "sum" | "count" | "max" | "last";
+            /** Value */
+            value: string | null;
+            /** Unit */
+            unit: string;
+            /** Group By */
+            group_by: {
+                [key: string]: string;
+            };
+            /** Description */
+            description: string;
+            /** Resource Type */
+            resource_type: string;
+            /** Created At */
+            created_at: string;
+            past: components["schemas"]["PastBody"];
+        };
+        /**
+         * MeterChange
+         * @description What can be changed of a meter.
+         */
+        MeterChange: {
+            /** Description */
+            description: string;
+        };
+        /**
+         * MeterNoteBody
+         * @description What a meter counts of an event, or the reason why it counts nothing.
+         */
+        MeterNoteBody: {
+            /** Meter */
+            meter: string;
+            /** Value */
+            value: number | null;
+            /** Unit */
+            unit: string;
+            /** Subject */
+            subject: string | null;
+            /** Groups */
+            groups: {
+                [key: string]: string;
+            };
+            /** Reason */
+            reason: string | null;
+        };
+        /**
+         * MeterPage
+         * @description A page of meters.
+         */
+        MeterPage: {
+            /** Items */
+            items: components["schemas"]["MeterBody"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * MeterUsage
+         * @description What a meter counted in an interval, by subject and group; quantities are exact.
+         */
+        MeterUsage: {
+            /** Meter */
+            meter: string;
+            /**
+             * Aggregation
+             * @enum {string}
+             */
+            aggregation: "sum" | "count" | "max" | "last";
+            /** Unit */
+            unit: string;
+            /** Start */
+            start: string;
+            /** End */
+            end: string;
+            /** Items */
+            items: components["schemas"]["UsageOfSubject"][];
+            /** Next */
+            next: string | null;
         };
         /**
          * NamedRef
@@ -1899,6 +2665,57 @@ export interface components {
             victim_order: components["schemas"]["VictimOrder"];
         };
         /**
+         * NewMeter
+         * @description A meter of events: all but its description stays as it is made.
+         */
+        NewMeter: {
+            /**
+             * Name
+             * @description lower-case letters, digits, _ . and -, a letter first
+             */
+            name: string;
+            /**
+             * Event Type
+             * @description the type of the events that are counted
+             */
+            event_type: string;
+            /**
+             * Aggregation
+             * @description sum of a number, count of events, largest (max) or latest (last) number; sum and count can be billed
+             * @enum {string}
+             */
+            aggregation: "sum" | "count" | "max" | "last";
+            /**
+             * Value
+             * @description where the number is in the data, such as $.usage.tokens; none for count
+             */
+            value?: string | null;
+            /**
+             * Unit
+             * @description what is counted, such as token; left out for count: event
+             * @default
+             */
+            unit: string;
+            /**
+             * Group By
+             * @description attributes of the usage by where their value is in the data, such as {"model": "$.model"}
+             */
+            group_by?: {
+                [key: string]: string;
+            };
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * All Projects
+             * @description count the events of every project (admin)
+             * @default false
+             */
+            all_projects: boolean;
+        };
+        /**
          * NewPolicy
          * @description A policy to be made; an alarm executes it by the action scaling:<its id>.
          */
@@ -1913,6 +2730,18 @@ export interface components {
             min_adjustment_step?: number | null;
             /** Cooldown S */
             cooldown_s?: number | null;
+        };
+        /**
+         * PastBody
+         * @description How the events that came before the meter are counted; skipped are those of its type that it cannot count.
+         */
+        PastBody: {
+            /** Is Done */
+            is_done: boolean;
+            /** Counted */
+            counted: number;
+            /** Skipped */
+            skipped: number;
         };
         /**
          * Period
@@ -2358,6 +3187,31 @@ export interface components {
             currency: string;
             /** Unbilled Reason */
             unbilled_reason: string;
+        };
+        /**
+         * UsageOfSubject
+         * @description What was counted for one subject and group; `resource_id` is the resource that has the series in the metric API.
+         */
+        UsageOfSubject: {
+            /**
+             * Resource Id
+             * Format: uuid
+             */
+            resource_id: string;
+            /** Subject */
+            subject: string;
+            /** Groups */
+            groups: {
+                [key: string]: string;
+            };
+            /** Quantity */
+            quantity: string;
+            /** Event Count */
+            event_count: number;
+            /** First At */
+            first_at: string;
+            /** Last At */
+            last_at: string;
         };
         /**
          * VerificationAnswer
@@ -3289,7 +4143,9 @@ export interface operations {
     };
     delete_scaling_group: {
         parameters: {
-            query?: never;
+            query?: {
+                with_alarms?: boolean;
+            };
             header?: never;
             path: {
                 group_id: string;
@@ -3961,6 +4817,184 @@ export interface operations {
             };
         };
     };
+    list_dead_letters: {
+        parameters: {
+            query?: {
+                state?: ("waiting" | "replayed" | "discarded") | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterPage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_dead_letter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                letter_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterWithMessage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    replay_dead_letter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                letter_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    discard_dead_letter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                letter_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
     get_cost: {
         parameters: {
             query?: {
@@ -4071,6 +5105,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AccountAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_account_plans: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountPlanList"];
                 };
             };
             /** @description What went wrong (RFC 9457) */
@@ -4333,6 +5411,7 @@ export interface operations {
             query?: {
                 project_id?: string | null;
                 all_projects?: boolean;
+                with_discarded?: boolean;
                 limit?: number;
                 cursor?: string | null;
             };
@@ -4442,6 +5521,50 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["InvoiceAnswer"];
                 };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    discard_draft: {
+        parameters: {
+            query?: {
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                invoice_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong (RFC 9457) */
             default: {
@@ -4716,6 +5839,580 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UsageAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_events: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+                source?: string | null;
+                id?: string | null;
+                type?: string | null;
+                outcome?: ("accepted" | "duplicate" | "rejected") | null;
+                /** @description received at or after */
+                from?: string | null;
+                /** @description received before */
+                to?: string | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoggedEventPage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    ingest_events: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description CloudEvents 1.0. In the binary form the attributes are ce-* headers and the body is the data. */
+        requestBody: {
+            content: {
+                "application/cloudevents+json": Record<string, never>;
+                "application/cloudevents-batch+json": Record<string, never>[];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IngestAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoggedEventBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_meters: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeterPage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    create_meter: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMeter"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeterBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_meter: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeterBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    delete_meter: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    describe_meter: {
+        parameters: {
+            query?: {
+                project_id?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MeterChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeterBody"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    get_meter_usage: {
+        parameters: {
+            query: {
+                start: string;
+                end: string;
+                project_id?: string | null;
+                subject?: string | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeterUsage"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_completeness: {
+        parameters: {
+            query: {
+                start: string;
+                end: string;
+                project_id?: string | null;
+                resource_id?: string | null;
+                meter?: string | null;
+                by?: "hour" | "resource";
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CompletenessAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    examine_metering: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiagnosisAnswer"];
+                };
+            };
+            /** @description What went wrong (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** Type */
+                        type: string;
+                        /** Title */
+                        title: string;
+                        /** Status */
+                        status: number;
+                        /** Detail */
+                        detail: string;
+                        /** Instance */
+                        instance: string | null;
+                        /** Field */
+                        field?: string | null;
+                    };
+                };
+            };
+        };
+    };
+    list_late_samples: {
+        parameters: {
+            query?: {
+                start?: string | null;
+                end?: string | null;
+                project_id?: string | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LateSamplesAnswer"];
                 };
             };
             /** @description What went wrong (RFC 9457) */
