@@ -128,8 +128,8 @@ class Broadcast:
             except DomainError as error:
                 log.warning("stream.poll_failed", reason=error.message)
             except Exception:
-                log.exception("stream.poll_broken")
                 self.close()
+                log.exception("stream.poll_broken")
                 return
             await asyncio.sleep(POLL_INTERVAL_S)
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+from structlog.testing import capture_logs
+
 from api.context import ApiContext
 from api.native.stream import Broadcast
 from foundation.outbox import OutboxEvent
@@ -39,6 +41,11 @@ def test_a_poll_that_fails_in_an_unforeseen_way_ends_the_streams() -> None:
     async def listen() -> str | None:
         broadcast = BrokenBroadcast(cast("ApiContext", context))
         subscription = broadcast.open(caller)
-        return await asyncio.wait_for(subscription.messages.get(), timeout=5)
+        ended = await asyncio.wait_for(subscription.messages.get(), timeout=5)
+        assert broadcast.task is not None
+        await broadcast.task
+        return ended
 
-    assert asyncio.run(listen()) is None
+    with capture_logs() as logged:
+        assert asyncio.run(listen()) is None
+    assert [one["event"] for one in logged] == ["stream.poll_broken"]
