@@ -76,7 +76,27 @@ def checked_type(name: str, attributes: Mapping[str, Mapping[str, Any]]) -> Reso
             "required": bool(rule.get("required", True)),
             **{bound: rule.get(bound, default) for bound, default in bounds.items()},
         }
+        check_bounds(attribute, complete[attribute])
     return ResourceType(name, complete)
+
+
+def check_bounds(attribute: str, rule: Mapping[str, Any]) -> None:
+    """Raise Invalid for bounds that are not numbers, or between which there is nothing."""
+    pair = ("min_length", "max_length") if rule["type"] == "string" else ("min", "max")
+    low, high = rule.get(pair[0]), rule.get(pair[1])
+    for name in pair:
+        bound: Any = rule.get(name)
+        is_whole = isinstance(bound, int) and not isinstance(bound, bool)
+        if rule["type"] == "string" and not (is_whole and 0 <= bound <= TEXT_LENGTH_MAX):
+            raise Invalid(f"Invalid input: {name} must be 0 to {TEXT_LENGTH_MAX} @ data['attributes']['{attribute}']")
+        if rule["type"] == "number" and not (bound is None or is_whole or isinstance(bound, float)):
+            raise Invalid(
+                f"Invalid input: {name} must be a number @ data['attributes']['{attribute}']", field=attribute
+            )
+    if low is not None and high is not None and low > high:
+        raise Invalid(
+            f"Invalid input: {pair[0]} is above {pair[1]} @ data['attributes']['{attribute}']", field=attribute
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from metering.service.resources import ResourceRequest
 
 router = new_router("/v1")
 EPOCH = OLDEST
+SORTS_DEFAULT = (("revision_start", False), ("started_at", False))
 COMMON_FIELDS = frozenset({"id", "project_id", "user_id", "started_at", "ended_at", "metrics", "creator", "type"})
 
 
@@ -105,7 +106,8 @@ def read_page_request(
 ) -> PageRequest:
     """Read how a list of resources is wanted; `attrs` may be given several times or joined by commas."""
     names = frozenset(name.strip() for part in attrs or () for name in part.split(",") if name.strip())
-    return PageRequest(checked_marker(listing), is_true(history), is_true(details), names)
+    ordered = replace(listing, sorts=listing.sorts or SORTS_DEFAULT)
+    return PageRequest(checked_marker(ordered), is_true(history), is_true(details), names)
 
 
 RequestedPage = Annotated[PageRequest, Depends(read_page_request)]

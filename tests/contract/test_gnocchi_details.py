@@ -163,6 +163,24 @@ def test_a_sort_key_that_is_none_is_named(admin: Sender) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"type": "string", "min_length": 5, "max_length": 2},
+        {"type": "string", "min_length": "1"},
+        {"type": "string", "max_length": None},
+        {"type": "string", "max_length": -1},
+        {"type": "number", "min": 5, "max": 2},
+        {"type": "number", "min": "low"},
+        {"type": "number", "max": [1]},
+        {"type": "number", "min": True},
+    ],
+)
+def test_a_type_whose_attribute_could_hold_nothing_is_refused(admin: Sender, rule: dict[str, Any]) -> None:
+    body = {"name": f"t{uuid4().hex}", "attributes": {"size": rule}}
+    assert admin.call("POST", "/v1/resource_type", json=body).status_code == 400
+
+
 @pytest.mark.parametrize("path", ["/v1/metric/a%0Ab", "/v1/resource/generic/a%0A", "/v1/archive_policy/%0A%0D"])
 def test_a_newline_in_an_address_leads_nowhere_in_the_dialects_own_form(admin: Sender, path: str) -> None:
     answer = admin.call("GET", path)
