@@ -33,7 +33,7 @@ const LATE: CostLine = {
   quantity: "-0.5",
   amount: "-4",
   amount_unrounded: "-4",
-  adjusts: { invoice: "INV-000001", line: 1 },
+  adjusts: { invoice_id: "0190aaaa-0000-7000-8000-000000000003", invoice: "INV-000001", line: 1 },
 };
 
 describe("the rows of a statement", () => {

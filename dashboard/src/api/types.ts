@@ -11,18 +11,11 @@ type Answer<Path extends keyof paths> = paths[Path] extends {
 export type Session = Answer<"/session">;
 export type Instance = Answer<"/instances">["items"][number];
 export type CpuPercent = Answer<"/series/cpu-percent">;
-/** What a service older than the page does not tell is left out. */
-export interface GoneAction {
-  action: string;
-  reason: string;
-}
-export interface Adjusts {
-  invoice: string;
-  line: number | null;
-}
-export type Alarm = Answer<"/alarms">["items"][number] & { gone_actions?: GoneAction[] };
+export type Alarm = Answer<"/alarms">["items"][number];
+export type GoneAction = Alarm["gone_actions"][number];
 export type AlarmTransition = Answer<"/alarms/{alarm_id}/history">["items"][number];
 export type ScalingGroup = Answer<"/scaling/groups">["items"][number];
 export type ScalingActivity = Answer<"/scaling/groups/{group_id}/activities">["items"][number];
 export type Cost = Answer<"/billing/cost">;
-export type CostLine = Cost["lines"][number] & { adjusts?: Adjusts | null };
+export type CostLine = Cost["lines"][number];
+export type Adjusts = NonNullable<CostLine["adjusts"]>;
