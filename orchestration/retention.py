@@ -46,8 +46,13 @@ def plan(tx: Transaction, terms: RetentionTerms, *, now: datetime) -> Plan:
 
 def take_step(tx: Transaction, terms: RetentionTerms, *, now: datetime) -> Step:
     """Take one step of retention in the caller's transaction."""
-    needs = needs_of_billing(tx, terms, now=now)
-    step = retention.take_step(tx, needs, keep=terms.keep, now=now, compress_after=terms.compress_after)
+    step = retention.take_step(
+        tx,
+        lambda: needs_of_billing(tx, terms, now=now),
+        keep=terms.keep,
+        now=now,
+        compress_after=terms.compress_after,
+    )
     if step in {Step.BARRIER, Step.WAITING, Step.WAITING_FOR_ROLLUPS}:
         retention.postpone_retention(tx, until=now + LOOK_AGAIN)
     return step

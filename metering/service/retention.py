@@ -3,7 +3,7 @@
 Each step is a transaction of its own. Between them a barrier is waited for: whoever began before the last step may not know it yet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -83,20 +83,26 @@ def plan_retention(tx: Transaction, needs: Needs, *, keep: timedelta, now: datet
 
 
 def take_step(
-    tx: Transaction, needs: Needs, *, keep: timedelta, now: datetime, compress_after: timedelta | None = None
+    tx: Transaction,
+    read_needs: Callable[[], Needs],
+    *,
+    keep: timedelta,
+    now: datetime,
+    compress_after: timedelta | None = None,
 ) -> Step:
     """Do the next thing that is to be done, in the caller's transaction; call it again in another until nothing is left.
 
+    What others need is read when a barrier is passed, so that whoever was waited for is heard.
     With `compress_after` chunks that ended so long ago are put into columns, where the server has TimescaleDB's full edition.
     """
     state = store.claim_state(tx)
     if state is None:
         return Step.BUSY
     if state.archived_until < state.archiving_until:
-        return archive_step(tx, state, needs)
+        return archive_step(tx, state, read_needs)
     if state.dropped_until < state.archived_until:
-        return drop_step(tx, state, now=now)
-    boundary = plan_retention(tx, needs, keep=keep, now=now).boundary
+        return drop_step(tx, state, read_needs, now=now)
+    boundary = plan_retention(tx, read_needs(), keep=keep, now=now).boundary
     if boundary is None or boundary.drop_before <= state.dropped_until:
         if compress_after is not None and compress_step(tx, before=now - compress_after):
             return Step.COMPRESSED
@@ -106,15 +112,18 @@ def take_step(
     return Step.SEALED
 
 
-def archive_step(tx: Transaction, state: RetentionState, needs: Needs) -> Step:
+def archive_step(tx: Transaction, state: RetentionState, read_needs: Callable[[], Needs]) -> Step:
     """Copy what must outlive the chunks, once no ingest can write before the seal any more and all of it is rolled up."""
     waiting = wait_for_barrier(tx, state)
     if waiting is not None:
         return waiting
     if store.is_marked_before(tx, state.sealed_until):
         return Step.WAITING_FOR_ROLLUPS
+    needs = read_needs()
     archived = archive_next(tx, state, needs)
     if archived.last_key is None:
+        if archive_missed(tx, needs, start=state.archived_until, end=state.archiving_until):
+            return Step.ARCHIVED
         store.switch_to_archive(tx)
         return Step.SWITCHED
     store.remember_key(tx, archived.last_key)
@@ -131,11 +140,18 @@ def archive_next(tx: Transaction, state: RetentionState, needs: Needs) -> Archiv
     return store.archive(tx, needs.evidence, after_key=key, start=start, end=end, metrics_max=1)
 
 
-def drop_step(tx: Transaction, state: RetentionState, *, now: datetime) -> Step:
+def archive_missed(tx: Transaction, needs: Needs, *, start: datetime, end: datetime) -> bool:
+    """Archive what became evidence since its turn, as by a project's first invoice; False where all is there."""
+    return store.archive_missed(tx, needs.evidence, start=start, end=end, metrics_max=METRICS_A_STEP // 10) > 0
+
+
+def drop_step(tx: Transaction, state: RetentionState, read_needs: Callable[[], Needs], *, now: datetime) -> Step:
     """Drop the chunks, once everybody who reads knows that the archive speaks for them."""
     waiting = wait_for_barrier(tx, state)
     if waiting is not None:
         return waiting
+    if archive_missed(tx, read_needs(), start=state.dropped_until, end=state.archived_until):
+        return Step.ARCHIVED
     timespan = timedelta(microseconds=store.find_longest_timespan_us(tx, except_projects=()) or 0)
     raw_before = state.archived_until
     rollups_before = min(raw_before, now - timespan)

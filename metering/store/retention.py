@@ -47,7 +47,10 @@ def claim_state(tx: Transaction) -> RetentionState | None:
 
 
 IS_DUE: LiteralString = "SELECT EXISTS (SELECT FROM retention WHERE next_run_at <= %s)"
-CLAIM_RUN: LiteralString = "UPDATE retention SET next_run_at = %(until)s WHERE next_run_at <= %(now)s"
+CLAIM_RUN: LiteralString = """
+    UPDATE retention SET next_run_at = %(until)s
+    WHERE is_only IN (SELECT is_only FROM retention WHERE next_run_at <= %(now)s FOR UPDATE SKIP LOCKED)
+"""
 RUN_AGAIN_AT: LiteralString = "UPDATE retention SET next_run_at = %s"
 
 
@@ -58,7 +61,7 @@ def is_due(tx: Transaction, now: datetime) -> bool:
 
 
 def claim_run(tx: Transaction, *, now: datetime, until: datetime) -> bool:
-    """Take the turn that is due, and be the only one until an instant, whatever becomes of it; False where none is due."""
+    """Take the turn that is due, and be the only one until an instant; False where none is due, and at once where a step is under way."""
     return tx.execute(CLAIM_RUN, {"now": now, "until": until}).rowcount > 0
 
 
@@ -191,7 +194,8 @@ ARCHIVE: LiteralString = """
                 AND boot_epoch < 18014398509481984
             ORDER BY boot_epoch, observed_at DESC
         ) m
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (metric_key, observed_at, boot_epoch) DO UPDATE SET is_evidence = true
+            WHERE EXCLUDED.is_evidence AND NOT archived_sample.is_evidence
         RETURNING metric_key
     )
     SELECT (SELECT max(key) FROM chosen), (SELECT count(*) FROM kept)
@@ -245,6 +249,47 @@ def archive(
     row = tx.execute(ARCHIVE, parameters, prepare=False).fetchone()
     assert row is not None
     return Archived(row[0], int(row[1]))
+
+
+ARCHIVE_MISSED: LiteralString = """
+    WITH missed AS MATERIALIZED (
+        SELECT c.key FROM metric c JOIN resource r ON r.id = c.resource_id
+        JOIN unnest(%(projects)s::text[], %(meters)s::text[]) AS e (project_id, meter)
+            ON e.project_id = r.project_id AND e.meter = c.name
+        CROSS JOIN LATERAL (
+            SELECT observed_at, boot_epoch FROM measure
+            WHERE metric_key = c.key AND observed_at >= %(start)s AND observed_at < %(end)s
+            ORDER BY observed_at LIMIT 1
+        ) f
+        WHERE NOT EXISTS (
+            SELECT FROM archived_sample WHERE is_evidence AND metric_key = c.key
+                AND observed_at = f.observed_at AND boot_epoch = f.boot_epoch)
+        LIMIT %(limit)s
+    )
+    INSERT INTO archived_sample (metric_key, observed_at, boot_epoch, value, adopted, written_xid, is_evidence)
+    SELECT c.key, m.observed_at, m.boot_epoch, m.value, m.adopted, m.written_xid, true
+    FROM missed c
+    CROSS JOIN LATERAL (
+        SELECT * FROM measure
+        WHERE metric_key = c.key AND observed_at >= %(start)s AND observed_at < %(end)s OFFSET 0
+    ) m
+    ON CONFLICT (metric_key, observed_at, boot_epoch) DO UPDATE SET is_evidence = true
+"""
+"""A metric's samples are archived all or as no evidence, so its first one tells."""
+
+
+def archive_missed(
+    tx: Transaction, evidence: Sequence[tuple[str, str]], *, start: datetime, end: datetime, metrics_max: int
+) -> int:
+    """Copy the samples of [start, end) that became evidence after their metric's turn, of some metrics; return how many."""
+    parameters = {
+        "projects": [project_id for project_id, _ in evidence],
+        "meters": [meter for _, meter in evidence],
+        "limit": metrics_max,
+        "start": start,
+        "end": end,
+    }
+    return tx.execute(ARCHIVE_MISSED, parameters, prepare=False).rowcount
 
 
 REMEMBER_KEY: LiteralString = "UPDATE retention SET archived_key = %s"
