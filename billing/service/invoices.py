@@ -32,6 +32,7 @@ from billing.service.adjustments import read_original, read_originals
 from billing.service.plans import SYSTEM
 from billing.service.rated import rate_period, rate_windows
 from billing.service.reruns import account_at, stored_adjusted, stored_windows
+from billing.service.retention import require_samples
 from billing.statement import statement_document
 from billing.store import accounts as accounts_store
 from billing.store import invoices as store
@@ -89,7 +90,9 @@ def draft_invoice(
     require_unbilled(tx, project_id, interval)
     if drafts_max is not None and (existing is None or not existing.is_draft):
         require_room_for_draft(tx, project_id, drafts_max=drafts_max, is_new=existing is None or existing.is_final)
-    content = compute_content(tx, account_of(tx, project_id), period=interval, now=now)
+    account = account_of(tx, project_id)
+    require_samples(tx, account, rated=TimeInterval(interval.start, min(interval.end, now)))
+    content = compute_content(tx, account, period=interval, now=now)
     if existing is None or existing.is_final:
         version = 1 if existing is None else existing.version + 1
         invoice_id = InvoiceId(new_id())

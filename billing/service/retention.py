@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from billing.model import OUTGOING_BYTES
+from billing.canonical import instant_text
+from billing.errors import PeriodInvalid
+from billing.model import OUTGOING_BYTES, BillingAccount
+from billing.prices import CounterPrice
+from billing.service.accounts import windows_of
 from billing.store import retention as store
 from billing.store.retention import BilledPeriod
 from foundation.database import Transaction
+from foundation.interval import TimeInterval
+from metering.service.retention import samples_gone_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +64,16 @@ def unsettled(project_id: str, periods: Iterable[BilledPeriod], *, dispute: time
     assert settled_until is not None, "a project is asked about since it has a period"
     reason = f"project {project_id}: nothing from {settled_until:%Y-%m-%d %H:%M} UTC on is billed yet"
     return UnsettledProject(project_id, settled_until, reason)
+
+
+def require_samples(tx: Transaction, account: BillingAccount, *, rated: TimeInterval) -> None:
+    """Refuse a period of which samples that its prices count are gone: a project without an invoice keeps them for a while only."""
+    versions = [window.version for window in windows_of(tx, account, interval=rated) if window.version is not None]
+    meters = {price.meter for version in versions for price in version.prices if isinstance(price, CounterPrice)}
+    gone_until = samples_gone_until(tx, project_id=account.project_id, meters=sorted(meters), start=rated.start)
+    if gone_until is not None:
+        raise PeriodInvalid(
+            f"samples from before {instant_text(gone_until)} are gone, since the project had no invoice when they were"
+            " let go; bill it from there on",
+            field="start",
+        )

@@ -190,6 +190,11 @@ def postpone_retention(tx: Transaction, *, until: datetime) -> None:
     store.run_again_at(tx, until)
 
 
+def samples_gone_until(tx: Transaction, *, project_id: str, meters: Sequence[str], start: datetime) -> datetime | None:
+    """Return until when samples of a project's meters since an instant are gone, None where all are there."""
+    return store.find_thinned_until(tx, project_id=project_id, meters=meters, start=start)
+
+
 def late_samples(
     tx: Transaction, *, project_id: str, start: datetime | None, end: datetime | None, after: int, limit: int
 ) -> Sequence[LateSample]:

@@ -306,6 +306,21 @@ def switch_to_archive(tx: Transaction) -> None:
     tx.execute(SWITCH)
 
 
+FIND_THINNED: LiteralString = """
+    SELECT archived_until FROM retention WHERE EXISTS (
+        SELECT FROM resource r JOIN metric c ON c.resource_id = r.id JOIN archived_sample a ON a.metric_key = c.key
+        WHERE r.project_id = %(project_id)s AND c.name = ANY(%(meters)s) AND NOT a.is_evidence
+            AND a.observed_at >= %(start)s AND a.observed_at < archived_until)
+"""
+"""Of what is no evidence the last sample of each boot is kept: where that is of a time, others of then may be gone."""
+
+
+def find_thinned_until(tx: Transaction, *, project_id: str, meters: Sequence[str], start: datetime) -> datetime | None:
+    """Return until when samples of a project's meters since an instant are gone in part, None where all are there."""
+    row = tx.execute(FIND_THINNED, {"project_id": project_id, "meters": list(meters), "start": start}).fetchone()
+    return None if row is None else row[0]
+
+
 DROP_MEASURES: LiteralString = "SELECT count(*) FROM drop_chunks('measure', older_than => %s::timestamptz)"
 DROP_POLLS: LiteralString = "SELECT count(*) FROM drop_chunks('poll', older_than => %s::timestamptz)"
 DROP_ROLLUPS: LiteralString = "SELECT count(*) FROM drop_chunks('rollup', older_than => %s::timestamptz)"

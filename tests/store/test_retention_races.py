@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from billing.errors import PeriodInvalid
 from billing.model import Authorship, Invoice
 from billing.prices import CounterPrice
 from billing.service import (
@@ -26,7 +27,7 @@ from metering.model import SHARD_COUNT
 from metering.service import claim_retention, counter_usage, roll_up_shard, shard_lease
 from metering.service.event_meters import meter_usage
 from metering.service.retention import Step
-from metering.store.retention import claim_state
+from metering.store.retention import claim_state, read_state
 from orchestration import retention
 from orchestration.retention import RetentionTerms
 from tests.conftest import own_pool
@@ -110,6 +111,17 @@ def test_a_first_invoice_whose_transaction_spans_the_switch_to_the_archive_stays
     run_until(pool, Step.DROPPED)
     with transaction(pool) as tx:
         assert verify_invoice(tx, drafted.id).holds
+
+
+def test_a_first_invoice_of_a_time_whose_samples_are_gone_is_refused_and_one_from_there_on_is_not(cloud: Cloud) -> None:
+    pool = cloud.pool
+    run_until(pool, Step.DROPPED)
+    with transaction(pool) as tx:
+        gone_until = read_state(tx).dropped_until
+        with pytest.raises(PeriodInvalid, match="bill it from there on"):
+            draft_invoice(tx, project_id=cloud.project_id, interval=TimeInterval(MARCH, APRIL), now=LATER, by=BY)
+        rest = TimeInterval(gone_until, gone_until + timedelta(days=20))
+        assert draft_invoice(tx, project_id=cloud.project_id, interval=rest, now=LATER, by=BY).is_draft
 
 
 def test_a_turn_that_another_run_has_is_not_waited_for(pool: Pool) -> None:
