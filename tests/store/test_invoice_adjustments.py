@@ -1,5 +1,7 @@
 """Late usage carried into the next invoice: once, explained to its samples, computed again to the same bytes, given back by a discarded draft."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -148,6 +150,26 @@ def test_two_drafts_show_it_and_the_first_that_is_made_final_takes_it(cloud: Clo
         finalize_invoice(tx, third.id, NOW, by=BY)
         assert finalize_invoice(tx, second.id, NOW, by=BY).subtotal == 0
     assert adjustments(cloud, second) == []
+
+
+def test_two_invoices_made_final_at_once_carry_it_once(cloud: Cloud) -> None:
+    first = close(cloud, 0)
+    late(cloud)
+    drafts = [draft(cloud, 1), draft(cloud, 2)]
+    assert all(adjustments(cloud, one) for one in drafts)
+    together = threading.Barrier(2)
+
+    def make_final(drafted: Invoice) -> Invoice:
+        with transaction(cloud.pool) as tx:
+            together.wait()
+            return finalize_invoice(tx, drafted.id, NOW, by=BY)
+
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        final = list(threads.map(make_final, drafts))
+    assert sorted(len(adjustments(cloud, one)) for one in final) == [0, 3]
+    with transaction(cloud.pool) as tx:
+        assert late_usage(tx, first.id).lines == ()
+        assert all(verify_invoice(tx, one.id).holds for one in final)
 
 
 def test_facts_that_come_later_still_leave_the_rerun_of_an_adjusting_invoice_the_same(cloud: Cloud) -> None:
