@@ -327,14 +327,15 @@ DROP_ROLLUPS: LiteralString = "SELECT count(*) FROM drop_chunks('rollup', older_
 REMEMBER_DROPPED: LiteralString = "UPDATE retention SET dropped_until = archived_until, barrier_at = NULL"
 
 
-LOCK_TIMEOUT = "2s"
+LOCK_TIMEOUT = "500ms"
+"""Half of what PostgreSQL waits before it looks for a circle (deadlock_timeout) and ends one of those in it."""
 LIMIT_LOCKS: LiteralString = "SELECT set_config('lock_timeout', %s, true)"
 
 
 def try_drop(tx: Transaction, *, raw_before: datetime, rollups_before: datetime) -> bool:
     """Drop raw samples, polls and rollups from before these instants by chunks; False, with nothing changed, where others read them.
 
-    Who waits for a chunk keeps everybody else from it, so the wait is short.
+    Who waits for a chunk keeps everybody else from it, and may hold what its reader wants next, so the wait is short.
     """
     try:
         with tx.transaction():
@@ -343,7 +344,7 @@ def try_drop(tx: Transaction, *, raw_before: datetime, rollups_before: datetime)
             tx.execute(DROP_POLLS, (raw_before,))
             tx.execute(DROP_ROLLUPS, (rollups_before,))
             tx.execute(REMEMBER_DROPPED)
-    except psycopg.errors.LockNotAvailable:
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
         return False
     return True
 

@@ -1,10 +1,13 @@
 """Retention beside others who change what it rests on: invoices made while it archives, events that come for sealed times, two turns."""
 
 import threading
+import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import LiteralString
 
 import pytest
 
@@ -21,7 +24,7 @@ from billing.service import (
     set_account,
     verify_invoice,
 )
-from foundation.database import Pool, transaction
+from foundation.database import Pool, Transaction, transaction
 from foundation.interval import TimeInterval
 from metering.model import SHARD_COUNT
 from metering.service import claim_retention, counter_usage, roll_up_shard, shard_lease
@@ -138,6 +141,34 @@ def test_a_turn_that_another_run_has_is_not_waited_for(pool: Pool) -> None:
         other.start()
         other.join()
     assert found == [False]
+
+
+def test_a_reader_that_goes_on_to_what_is_being_dropped_is_given_way_to(cloud: Cloud) -> None:
+    pool = cloud.pool
+    finalize(cloud, FINAL_AT)
+    run_until(pool, Step.SWITCHED)
+    assert step(pool) is Step.BARRIER
+    with ThreadPoolExecutor(max_workers=1) as threads, transaction(pool) as reader:
+        reader.execute("SELECT count(*) FROM rollup")
+        dropped = threads.submit(step, pool)
+        await_lock_on_rollups(reader)
+        assert reader.execute("SELECT count(*) FROM measure").fetchone() == (100,)
+        assert dropped.result() is Step.WAITING
+    assert step(pool) is Step.DROPPED
+
+
+WAITING_HERE: LiteralString = """
+    SELECT FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+def await_lock_on_rollups(tx: Transaction) -> None:
+    """Wait until the drop waits for the reader."""
+    for _ in range(200):
+        if tx.execute(WAITING_HERE).fetchone() is not None:
+            return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")
 
 
 def test_a_meter_tells_of_sealed_times_what_billing_reads(cloud: Cloud) -> None:
