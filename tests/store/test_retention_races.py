@@ -24,10 +24,10 @@ from billing.service import (
     set_account,
     verify_invoice,
 )
-from foundation.database import Pool, Transaction, transaction
+from foundation.database import Isolation, Pool, Transaction, set_isolation, transaction
 from foundation.interval import TimeInterval
 from metering.model import SHARD_COUNT
-from metering.service import claim_retention, counter_usage, roll_up_shard, shard_lease
+from metering.service import claim_retention, counter_usage, ingest_samples, roll_up_shard, shard_lease
 from metering.service.event_meters import meter_usage
 from metering.service.retention import Step
 from metering.store.retention import claim_state, read_state
@@ -35,7 +35,7 @@ from orchestration import retention
 from orchestration.retention import RetentionTerms
 from tests.conftest import own_pool
 from tests.event_builders import make_meter, send, wire
-from tests.metering_builders import T0
+from tests.metering_builders import T0, a_sample
 from tests.store.billing_history import APRIL, MARCH, Cloud
 
 GIB = 2**30
@@ -141,6 +141,47 @@ def test_a_turn_that_another_run_has_is_not_waited_for(pool: Pool) -> None:
         other.start()
         other.join()
     assert found == [False]
+
+
+def test_a_sample_sent_again_while_its_first_delivery_is_open_at_the_seal_counts_once(cloud: Cloud) -> None:
+    pool, invoice = cloud.pool, finalize(cloud, FINAL_AT)
+    samples = [
+        a_sample(
+            60 * n,
+            5,
+            resource_id=cloud.nic_id,
+            meter=meter,
+            meter_type=meter_type,
+            unit="B",
+            project_id=cloud.project_id,
+            boot_epoch=boot,
+        )
+        for n in range(3)
+        for meter, meter_type, boot in (("network.outgoing.bytes", "cumulative", 7), ("sent", "delta", 0))
+    ]
+    with transaction(pool) as tx:
+        ingest_samples(tx, samples[:2], received_at=LATER)
+    with pool.connection() as slow:
+        set_isolation(slow, Isolation.READ_COMMITTED)
+        with slow.transaction():
+            ingest_samples(slow, samples[2:], received_at=LATER)
+            assert step(pool) is Step.SEALED
+            with transaction(pool) as tx:
+                assert ingest_samples(tx, samples[2:], received_at=LATER).accepted == 4, "kept apart"
+    roll_up(pool)
+
+    def used() -> list[Decimal]:
+        with transaction(pool) as tx:
+            assert verify_invoice(tx, invoice.id).holds
+            found = [
+                counter_usage(tx, project_id=cloud.project_id, meter=meter, interval=TimeInterval(MARCH, LATER))
+                for meter in ("network.outgoing.bytes", "sent")
+            ]
+        return [sum((row.quantity for row in rows), Decimal(0)) for rows in found]
+
+    assert used() == [100 * GIB + 5, 15]
+    run_until(pool, Step.SWITCHED)
+    assert used()[0] == 100 * GIB + 5
 
 
 def test_a_reader_that_goes_on_to_what_is_being_dropped_is_given_way_to(cloud: Cloud) -> None:
