@@ -1,5 +1,6 @@
 """Shared by all tests: one database a session, made from the migrations, and a transaction a test that is rolled back."""
 
+import logging
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,10 +13,17 @@ from alembic import command
 from alembic.config import Config
 from psycopg import sql
 
+from entrypoints.logs import configure_logs
 from foundation.database import Isolation, Pool, Transaction, open_pool, set_isolation
 from foundation.ids import new_hex_id
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs() -> None:
+    """Log as the processes do: the pretty tracebacks of a bare structlog take seconds each."""
+    configure_logs(logging.WARNING)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from psycopg import sql
 
-from entrypoints.logs import configure_logs
 from foundation.database import open_pool
 from foundation.ids import new_hex_id
 from tests.browser.cloud import Account, SmallCloud
@@ -72,7 +71,6 @@ class Served:
 @pytest.fixture(scope="session")
 def browser_database_url(cluster_url: str) -> Iterator[str]:
     """A database of its own, since the cloud goes on living while other tests run."""
-    configure_logs()
     name = f"test_{new_hex_id()}"
     with psycopg.connect(cluster_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -129,9 +127,12 @@ def served(cloud: SmallCloud, browser_database_url: str, tmp_path_factory: pytes
                 api.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests; each test gets a context of its own."""
+    """One browser for a module's tests, each of which gets a context of its own.
+
+    While it is there, this thread has a running event loop, in which others' tests could not run theirs.
+    """
     assert Path(CHROMIUM).exists(), "these tests need Chromium: apt-get install --no-install-recommends chromium"
     expect.set_options(timeout=EXPECT_MS)
     with sync_playwright() as playwright:

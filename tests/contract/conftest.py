@@ -1,6 +1,5 @@
 """The live API: the real process of entrypoints.http on a spare port, with the test database, for the real clients to call."""
 
-import logging
 import os
 import socket
 import subprocess
@@ -17,18 +16,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrypoints.logs import configure_logs
 from foundation.database import Pool, transaction
 from identity.service import bootstrap, reset_password
 
 ROOT = Path(__file__).parent.parent.parent
 START_S_MAX = 30.0
-
-
-@pytest.fixture(scope="session", autouse=True)
-def logs() -> None:
-    """Log as the processes do: the pretty tracebacks of a bare structlog take seconds each."""
-    configure_logs(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
