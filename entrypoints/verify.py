@@ -185,7 +185,9 @@ def show(report: Report, asked: Asked, *, output: Console) -> None:
             f"{report.waiting:,} more wait to be rolled up and were left out; reads take them from raw readings"
         )
     if report.provable_since is not None:
-        output.print(f"Buckets from before {report.provable_since:%Y-%m-%dT%H:%M:%SZ} are sealed: their readings are gone")
+        output.print(
+            f"Buckets from before {report.provable_since:%Y-%m-%dT%H:%M:%SZ} are sealed: their readings are gone"
+        )
     if not report.checked:
         output.print("Nothing was proven: no bucket was found to compare.")
     if asked.repair:

@@ -88,7 +88,9 @@ def make_sealed_samples() -> None:
     op.execute("""
         CREATE UNIQUE INDEX late_sample_identity ON late_sample (metric_key, observed_at, boot_epoch) WHERE NOT is_overwrite
     """)
-    op.execute("CREATE INDEX late_sample_overwrite ON late_sample (metric_key, observed_at, boot_epoch) WHERE is_overwrite")
+    op.execute(
+        "CREATE INDEX late_sample_overwrite ON late_sample (metric_key, observed_at, boot_epoch) WHERE is_overwrite"
+    )
     op.execute("""
         CREATE VIEW sealed_sample AS
         SELECT metric_key, observed_at, boot_epoch, value, adopted, written_xid FROM archived_sample
