@@ -47,13 +47,22 @@ def open_pool(
         f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS} -c transaction_timeout={transaction_timeout_ms}"
         " -c idle_in_transaction_session_timeout=30000"
     )
+
+    def check(connection: Transaction) -> None:
+        """Check a connection before use; where one is dead, replace all that died with it: the pool would take a second for each."""
+        try:
+            ConnectionPool.check_connection(connection)
+        except psycopg.OperationalError:
+            pool.check()
+            raise
+
     pool: Pool = ConnectionPool(
         url,
         min_size=size_min,
         max_size=size_max,
         max_waiting=POOL_WAITING_MAX,
         timeout=CONNECT_WAIT_S_MAX,
-        check=ConnectionPool.check_connection,
+        check=check,
         kwargs={"application_name": application_name, "options": options, "connect_timeout": 3},
         open=False,
     )

@@ -1,6 +1,7 @@
 """The pool and its transactions against a real server: what is not committed is never said to be."""
 
 from collections.abc import Generator
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -74,3 +75,15 @@ def test_a_pooled_connection_forgets_the_isolation_of_its_last_user(pool: Pool) 
     with transaction(pool) as tx:
         assert tx.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
         assert tx.execute("SHOW transaction_read_only").fetchone() == ("off",)
+
+
+def test_a_pool_whose_connections_have_all_died_serves_at_once(database_url: str, pool: Pool) -> None:
+    victims = open_pool(database_url, size_max=6, application_name="victims")
+    with ExitStack() as held:
+        for _ in range(6):
+            held.enter_context(transaction(victims)).execute("SELECT 1")
+    with transaction(pool) as tx:
+        tx.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'victims'")
+    with transaction(victims) as tx:
+        assert tx.execute("SELECT 1").fetchone() == (1,)
+    victims.close()
