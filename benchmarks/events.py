@@ -8,10 +8,7 @@ import argparse
 import http.client
 import os
 import random
-import resource
 import statistics
-import threading
-import time
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from benchmarks.database import fresh_database
-from benchmarks.ingest import Target, backends, cpu_s, running_api, sign_in
+from benchmarks.ingest import Target, post_together, running_api, sign_in
 from foundation.database import Pool, open_pool, transaction
 from foundation.ids import new_hex_id
 from identity.service import bootstrap
@@ -116,21 +113,9 @@ def run(pool: Pool, target: Target, *, batches: int, batch: int, clients: int, r
     definition = {"name": name, "event_type": name, "aggregation": "sum", "value": "$.tokens", "unit": "token"}
     call(target, "meters", definition)
     load = make_load(name, batches=batches, batch=batch, repeated=repeated)
-    threads = [threading.Thread(target=post_all, args=(target, load.bodies[n::clients])) for n in range(clients)]
-    api, database = cpu_s([target.pid]), cpu_s(backends(pool))
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    elapsed = time.perf_counter() - began
-    generator = resource.getrusage(resource.RUSAGE_SELF)
-    api, database = cpu_s([target.pid]) - api, cpu_s(backends(pool)) - database
+    cost = post_together(pool, target, post=post_all, bodies=load.bodies, clients=clients, sent=load.sent)
     check(pool, target, name=name, load=load)
-    used = generator.ru_utime + generator.ru_stime - own.ru_utime - own.ru_stime
-    scale = 1e6 / load.sent
-    return Figures(load.sent / elapsed, api * scale, database * scale, used * scale)
+    return Figures(load.sent / cost.elapsed_s, cost.api_us, cost.database_us, cost.generator_us)
 
 
 COUNT_KEPT = """

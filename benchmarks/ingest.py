@@ -18,7 +18,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -157,13 +157,22 @@ def post_all(target: Target, bodies: Sequence[bytes]) -> None:
     connection.close()
 
 
-def run(pool: Pool, target: Target, *, case: Case, batches: int, clients: int) -> Figures:
-    """Post one case's batches with several clients, roll them up, and check what is stored."""
-    ids = make_metrics(pool, user_id=target.user_id, project_id=target.project_id)
-    bodies = make_bodies(ids, case, batches=batches)
-    post_all(target, [bodies.first])
-    roll_up_all(pool)
-    threads = [threading.Thread(target=post_all, args=(target, bodies.rest[n::clients])) for n in range(clients)]
+Post = Callable[[Target, Sequence[bytes]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What posting came to: seconds, and CPU in microseconds an item, apart for who used it."""
+
+    elapsed_s: float
+    api_us: float
+    database_us: float
+    generator_us: float
+
+
+def post_together(pool: Pool, target: Target, *, post: Post, bodies: Sequence[bytes], clients: int, sent: int) -> Cost:
+    """Post bodies with several clients at once, which take turns, and count what that cost."""
+    threads = [threading.Thread(target=post, args=(target, bodies[n::clients])) for n in range(clients)]
     api, database = cpu_s([target.pid]), cpu_s(backends(pool))
     own = resource.getrusage(resource.RUSAGE_SELF)
     began = time.perf_counter()
@@ -174,13 +183,22 @@ def run(pool: Pool, target: Target, *, case: Case, batches: int, clients: int) -
     elapsed = time.perf_counter() - began
     generator = resource.getrusage(resource.RUSAGE_SELF)
     api, database = cpu_s([target.pid]) - api, cpu_s(backends(pool)) - database
+    used = generator.ru_utime + generator.ru_stime - own.ru_utime - own.ru_stime
+    return Cost(elapsed, *(one * 1e6 / sent for one in (api, database, used)))
+
+
+def run(pool: Pool, target: Target, *, case: Case, batches: int, clients: int) -> Figures:
+    """Post one case's batches with several clients, roll them up, and check what is stored."""
+    ids = make_metrics(pool, user_id=target.user_id, project_id=target.project_id)
+    bodies = make_bodies(ids, case, batches=batches)
+    post_all(target, [bodies.first])
+    roll_up_all(pool)
+    cost = post_together(pool, target, post=post_all, bodies=bodies.rest, clients=clients, sent=bodies.sent)
     began = time.perf_counter()
     roll_up_all(pool)
     rolled = time.perf_counter() - began
     check(pool, target, ids=ids, kept=bodies.kept)
-    used = generator.ru_utime + generator.ru_stime - own.ru_utime - own.ru_stime
-    scale = 1e6 / bodies.sent
-    return Figures(bodies.sent / elapsed, bodies.sent / rolled, api * scale, database * scale, used * scale)
+    return Figures(bodies.sent / cost.elapsed_s, bodies.sent / rolled, cost.api_us, cost.database_us, cost.generator_us)
 
 
 def roll_up_all(pool: Pool) -> None:

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from foundation.database import Transaction
 from metering.existence import ResourceEvent
 from metering.model import Snapshot
+from metering.store.resources import KEEP_FORMER, lock_resource
 
 INSERT_EVENT: LiteralString = """
     INSERT INTO resource_event (event_id, resource_id, resource_type, project_id, kind, meter, unit, is_end, size, grade,
@@ -63,17 +64,15 @@ def is_latest(tx: Transaction, event: ResourceEvent) -> bool:
     return bool(row[0])
 
 
-LOCK_RESOURCE: LiteralString = "SELECT FROM resource WHERE id = %s FOR UPDATE"
-UPSERT_RESOURCE: LiteralString = """
+UPSERT_RESOURCE: LiteralString = (
+    """
     WITH former AS (
         SELECT * FROM resource WHERE id = %(resource_id)s
     ),
     kept AS (
-        INSERT INTO resource_revision (id, resource_type, original_resource_id, creator, project_id, user_id, started_at,
-            ended_at, revision_start, revision_end, attributes)
-        SELECT id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at,
-            revision_start, greatest(revision_start, %(observed_at)s), attributes
-        FROM former
+"""
+    + KEEP_FORMER
+    + """
         WHERE NOT attributes @> %(attributes)s OR project_id <> %(project_id)s OR (ended_at IS NULL AND %(is_end)s)
     )
     INSERT INTO resource AS r (id, resource_type, original_resource_id, project_id, user_id, started_at, ended_at,
@@ -93,11 +92,12 @@ UPSERT_RESOURCE: LiteralString = """
                 OR (r.ended_at IS NULL AND EXCLUDED.ended_at IS NOT NULL)
             THEN greatest(r.revision_start, EXCLUDED.revision_start) ELSE r.revision_start END
 """
+)
 
 
 def upsert_resource(tx: Transaction, event: ResourceEvent) -> None:
     """Bring a resource to what the event says, keeping its former state as a revision."""
-    tx.execute(LOCK_RESOURCE, (event.resource_id,))
+    lock_resource(tx, event.resource_id)
     tx.execute(UPSERT_RESOURCE, parameters_of(event))
 
 

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from foundation.database import Transaction
 from metering.model import LifecycleEvent, Snapshot
+from metering.store.resources import KEEP_FORMER, lock_resource
 
 INSERT_EVENT: LiteralString = """
     INSERT INTO lifecycle_event (event_id, instance_id, project_id, user_id, kind, state, observed_at, name, flavor_id,
@@ -79,17 +80,15 @@ def list_events(
         return cursor.execute(LIST_EVENTS, parameters).fetchall()
 
 
-LOCK_INSTANCE: LiteralString = "SELECT FROM resource WHERE id = %s FOR UPDATE"
-UPSERT_INSTANCE: LiteralString = """
+UPSERT_INSTANCE: LiteralString = (
+    """
     WITH former AS (
         SELECT * FROM resource WHERE id = %(id)s
     ),
     kept AS (
-        INSERT INTO resource_revision (id, resource_type, original_resource_id, creator, project_id, user_id, started_at,
-            ended_at, revision_start, revision_end, attributes)
-        SELECT id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at,
-            revision_start, greatest(revision_start, %(observed_at)s), attributes
-        FROM former
+"""
+    + KEEP_FORMER
+    + """
         WHERE NOT attributes @> %(attributes)s OR ended_at IS DISTINCT FROM %(ended_at)s
     )
     INSERT INTO resource AS r (id, resource_type, original_resource_id, project_id, user_id, started_at, ended_at,
@@ -107,6 +106,7 @@ UPSERT_INSTANCE: LiteralString = """
             WHEN NOT r.attributes @> EXCLUDED.attributes OR r.ended_at IS DISTINCT FROM EXCLUDED.ended_at
             THEN greatest(r.revision_start, EXCLUDED.revision_start) ELSE r.revision_start END
 """
+)
 
 
 def upsert_instance(
@@ -122,5 +122,5 @@ def upsert_instance(
         "ended_at": ended_at,
         "attributes": Jsonb(attributes),
     }
-    tx.execute(LOCK_INSTANCE, (event.instance_id,))
+    lock_resource(tx, event.instance_id)
     tx.execute(UPSERT_INSTANCE, parameters)

@@ -162,18 +162,30 @@ def insert_resource(tx: Transaction, resource: Resource) -> bool:
 
 
 LOCK: LiteralString = "SELECT FROM resource WHERE id = %s FOR UPDATE"
-UPDATE: LiteralString = """
-    WITH kept AS (
+KEEP_FORMER: LiteralString = """
         INSERT INTO resource_revision (id, resource_type, original_resource_id, creator, project_id, user_id, started_at,
             ended_at, revision_start, revision_end, attributes)
         SELECT id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at,
-            revision_start, greatest(revision_start, %(now)s), attributes
-        FROM resource WHERE id = %(id)s
+            revision_start, greatest(revision_start, %(observed_at)s), attributes
+        FROM former
+"""
+"""Keeps a resource as it was (`former`) until %(observed_at)s; a WHERE may follow that says what is a change."""
+
+UPDATE: LiteralString = (
+    """
+    WITH former AS (
+        SELECT * FROM resource WHERE id = %(id)s
+    ),
+    kept AS (
+"""
+    + KEEP_FORMER
+    + """
     )
     UPDATE resource SET project_id = %(project_id)s, user_id = %(user_id)s, started_at = %(started_at)s,
-        ended_at = %(ended_at)s, attributes = %(attributes)s, revision_start = greatest(revision_start, %(now)s)
+        ended_at = %(ended_at)s, attributes = %(attributes)s, revision_start = greatest(revision_start, %(observed_at)s)
     WHERE id = %(id)s
 """
+)
 
 
 def lock_resource(tx: Transaction, resource_id: UUID) -> None:
@@ -183,7 +195,7 @@ def lock_resource(tx: Transaction, resource_id: UUID) -> None:
 
 def update_resource(tx: Transaction, resource: Resource, *, now: datetime) -> None:
     """Bring a resource, which is locked, to a new state, keeping the former as a revision."""
-    tx.execute(UPDATE, {**asdict(resource), "attributes": Jsonb(resource.attributes), "now": now})
+    tx.execute(UPDATE, {**asdict(resource), "attributes": Jsonb(resource.attributes), "observed_at": now})
 
 
 DELETE: LiteralString = """

@@ -1,6 +1,5 @@
 """A signed-in member sends the compute dialects nonsense: every answer is the dialect's own 2xx, 3xx or 4xx, never a 5xx."""
 
-import copy
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
@@ -18,6 +17,7 @@ from entrypoints.bootstrap import project_id_of
 from foundation.database import Pool, transaction
 from tests.compute_builders import MANIFEST
 from tests.contract.conftest import LiveApi
+from tests.contract.fuzzing import places_of, with_change
 
 FUZZ = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -95,27 +95,6 @@ def member(live_api: LiveApi, pool: Pool) -> Iterator[Client]:
         token = client.post("/identity/v3/auth/tokens", json=body).headers["x-subject-token"]
         client.headers["x-auth-token"] = token
         yield client
-
-
-def places_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """List every place inside a body, the whole of it too."""
-    yield path
-    if isinstance(value, dict | list):
-        pairs: list[tuple[Any, Any]] = list(value.items() if isinstance(value, dict) else enumerate(value))  # pyright: ignore[reportUnknownArgumentType]
-        for key, inner in pairs:
-            yield from places_of(inner, (*path, key))
-
-
-def with_change(body: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """Return the body with another value at a place."""
-    if not path:
-        return value
-    changed = copy.deepcopy(body)
-    inner = changed
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = value
-    return changed
 
 
 @FUZZ

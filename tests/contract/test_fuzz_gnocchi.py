@@ -1,6 +1,5 @@
 """A signed-in admin sends the metric API nonsense: every answer is the dialect's own 2xx, 3xx or 4xx, never a 5xx."""
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.conftest import LiveApi
+from tests.contract.fuzzing import places_of, with_change
 from tests.contract.test_gnocchi_pushes import token_of
 
 FUZZ = settings(
@@ -125,27 +125,6 @@ def placed(value: Any) -> Any:
     if isinstance(value, list):
         return [placed(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
     return value
-
-
-def places_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """List every place inside a body, the whole of it too."""
-    yield path
-    if isinstance(value, dict | list):
-        pairs: list[tuple[Any, Any]] = list(value.items() if isinstance(value, dict) else enumerate(value))  # pyright: ignore[reportUnknownArgumentType]
-        for key, inner in pairs:
-            yield from places_of(inner, (*path, key))
-
-
-def with_change(body: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """Return the body with another value at a place."""
-    if not path:
-        return value
-    changed = copy.deepcopy(body)
-    inner = changed
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = value
-    return changed
 
 
 @pytest.mark.parametrize("target", sorted(BODIES))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from foundation.database import Pool, transaction
 from tests.contract.conftest import LiveApi
-from tests.contract.test_compute_fuzz import FUZZ, SERVER_ID, junk, places_of, texts, with_change, words
+from tests.contract.fuzzing import places_of, with_change
+from tests.contract.test_compute_fuzz import FUZZ, SERVER_ID, junk, texts, words
 
 THRESHOLD_RULE: dict[str, Any] = {
     "metric": "cpu",

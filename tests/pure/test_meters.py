@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import Invalid
-from foundation.ids import new_id
 from metering.event_meters import checked_definition, counted_event, resource_name_of
 from metering.event_model import EventFault, EventMeter, MeterDefinition
+from metering.service.event_meters import new_meter
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -32,26 +32,7 @@ def a_definition(**changes: Any) -> MeterDefinition:
 def a_meter(**changes: Any) -> EventMeter:
     """Return the meter of a definition."""
     definition = checked_definition(a_definition(**changes))
-    return EventMeter(
-        id=new_id(),
-        project_id=definition.project_id,
-        name=definition.name,
-        event_type=definition.event_type,
-        aggregation=definition.aggregation,
-        value_path=definition.value_path,
-        unit=definition.unit,
-        group_by=dict(definition.group_by),
-        description="",
-        created_at=NOW,
-        created_by="u",
-        deleted_at=None,
-        past_until=None,
-        past_received_at=None,
-        past_place=None,
-        past_id=None,
-        past_counted=0,
-        past_skipped=0,
-    )
+    return new_meter(definition, description="", created_by="u", now=NOW)
 
 
 def value_of(data: Any, *, may_lower: bool = False, **changes: Any) -> float:
