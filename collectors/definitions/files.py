@@ -89,7 +89,7 @@ def read_file(path: FilePath) -> DefinitionFile:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DefinitionsInvalid([f"{path}: {error.strerror}"]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise DefinitionsInvalid([f"{path}: not YAML: {' '.join(str(error).split())}"]) from error
     try:
         file = DefinitionFile.model_validate(document)

@@ -20,6 +20,8 @@ PLACE = re.compile(r"\{([^{}]*)\}")
 LEADING_NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)")
 TEXT_LENGTH_MAX = 255
 NUMBER_LENGTH_MAX = 40
+EXPONENT_MAX = 140
+"""As far as a sample's value goes."""
 PATHS_KEPT_MAX = 4_096
 
 Document: TypeAlias = Mapping[str, object]
@@ -167,8 +169,9 @@ class NumberSource:
             first, last = (instant_at(path, document) for path in self.seconds)
             return None if first is None or last is None else Decimal(str((last - first).total_seconds()))
         if self.leading is not None:
-            found = LEADING_NUMBER.match(str(look_up(self.leading, document) or ""))
-            return Decimal(found[1]) if found else None
+            value = look_up(self.leading, document)
+            found = LEADING_NUMBER.match("" if value is None else str(value))
+            return usable(Decimal(found[1]), self.leading.text) if found else None
         if self.sum:
             numbers = [number_at(path, document) for path in self.sum]
             return None if None in numbers else sum((n for n in numbers if n is not None), Decimal(0))
@@ -186,15 +189,20 @@ def number_at(path: Path, document: Document) -> Decimal | None:
         number = Decimal(str(value))
     except InvalidOperation:
         raise ValueError(f"{path.text} is {value!r}, which is not a number") from None
-    if not number.is_finite():
-        raise ValueError(f"{path.text} is not a finite number")
+    return usable(number, path.text)
+
+
+def usable(number: Decimal, name: str) -> Decimal:
+    """Return a number that can be reckoned with. Raises ValueError where it is not finite or its exponent is beyond reason."""
+    if not number.is_finite() or abs(number.adjusted()) > EXPONENT_MAX:
+        raise ValueError(f"{name} is not a finite number within 1e{EXPONENT_MAX}")
     return number
 
 
 def parse_number(given: object) -> NumberSource:
     """Read `1`, `payload.size`, a list of alternatives, or one of {sum: [...]}, {seconds: [from, to]}, {leading: path}."""
     if isinstance(given, int | float) and not isinstance(given, bool):
-        return NumberSource(constant=Decimal(str(given)))
+        return NumberSource(constant=usable(Decimal(str(given)), "the constant"))
     if isinstance(given, str):
         return NumberSource(alternatives=(parse_path(given),))
     if isinstance(given, list) and given:
@@ -227,7 +235,10 @@ def instant_at(path: Path, document: Document) -> datetime | None:
 def instant_of_text(text: str) -> datetime:
     """Read `2026-11-01 10:00:00.123456`, with or without a zone. Raises ValueError."""
     instant = datetime.fromisoformat(text.strip())
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    try:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the instant lies beyond the calendar") from None
 
 
 def items_at(paths: Sequence[Path], document: Document) -> Iterator[tuple[str, object]]:
