@@ -13,7 +13,7 @@ from fastapi.concurrency import contextmanager_in_threadpool
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from api.context import context_of
-from foundation.database import Isolation, Pool, Transaction, outage_of, set_isolation
+from foundation.database import Isolation, Pool, Transaction, lent_connection, outage_of, set_isolation
 from foundation.errors import Unavailable
 
 
@@ -21,7 +21,7 @@ from foundation.errors import Unavailable
 def connection_of(pool: Pool) -> Generator[Transaction]:
     """Lend a connection on which nothing has begun yet; whatever goes wrong with the database itself becomes Unavailable."""
     try:
-        with pool.connection() as connection:
+        with lent_connection(pool) as connection:
             yield connection
     except (PoolTimeout, TooManyRequests) as error:
         raise Unavailable("the database does not answer; try again in a few seconds") from error

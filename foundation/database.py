@@ -77,10 +77,8 @@ def transaction(pool: Pool, isolation: Isolation = Isolation.READ_COMMITTED) -> 
     Raises Unavailable when the database is away or refuses, also at COMMIT: then nobody may be told that the work is done.
     """
     try:
-        with pool.connection() as connection:
-            set_isolation(connection, isolation)
-            with connection.transaction():
-                yield connection
+        with lent_connection(pool, isolation) as connection, connection.transaction():
+            yield connection
     except (PoolTimeout, TooManyRequests) as error:
         raise Unavailable("the database does not answer; try again in a few seconds") from error
     except psycopg.OperationalError as error:
@@ -90,8 +88,16 @@ def transaction(pool: Pool, isolation: Isolation = Isolation.READ_COMMITTED) -> 
         raise
 
 
+@contextmanager
+def lent_connection(pool: Pool, isolation: Isolation = Isolation.READ_COMMITTED) -> Generator[Transaction]:
+    """Lend a connection on which nothing has begun; every loan starts here, since a connection keeps what its last user had set."""
+    with pool.connection() as connection:
+        set_isolation(connection, isolation)
+        yield connection
+
+
 def set_isolation(connection: Transaction, isolation: Isolation) -> None:
-    """Set what the next transaction of a pooled connection sees, whatever its last user had set."""
+    """Set what the next transaction of a connection sees."""
     connection.isolation_level = (
         IsolationLevel.READ_COMMITTED if isolation is Isolation.READ_COMMITTED else IsolationLevel.REPEATABLE_READ
     )

@@ -14,7 +14,7 @@ from alembic.config import Config
 from psycopg import sql
 
 from entrypoints.logs import configure_logs
-from foundation.database import Isolation, Pool, Transaction, open_pool, set_isolation
+from foundation.database import Pool, Transaction, lent_connection, open_pool
 from foundation.ids import new_hex_id
 
 ROOT = Path(__file__).parent.parent
@@ -80,8 +80,7 @@ def own_pool(cluster_url: str) -> Generator[Pool]:
 @pytest.fixture
 def tx(pool: Pool) -> Generator[Transaction]:
     """A transaction that is rolled back when the test ends."""
-    with pool.connection() as connection:
-        set_isolation(connection, Isolation.READ_COMMITTED)
+    with lent_connection(pool) as connection:
         yield connection
         connection.rollback()
 

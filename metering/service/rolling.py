@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg_pool import PoolTimeout, TooManyRequests
 
-from foundation.database import Isolation, Pool, Transaction, outage_of, set_isolation
+from foundation.database import Isolation, Pool, Transaction, lent_connection, outage_of, set_isolation
 from foundation.errors import Unavailable
 from metering.model import Backlog, RollUpResult
 from metering.store import rollups
@@ -33,8 +33,7 @@ def shard_lease(pool: Pool, shard: int) -> Generator[Transaction | None]:
     what this one wrote. A roller that dies loses its session and with it the lock. Raises Unavailable when the database is away.
     """
     try:
-        with pool.connection() as connection:
-            set_isolation(connection, Isolation.READ_COMMITTED)
+        with lent_connection(pool) as connection:
             connection.autocommit = True
             try:
                 if not rollups.try_lock_shard(connection, shard):

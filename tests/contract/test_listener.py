@@ -26,7 +26,7 @@ from psycopg.conninfo import conninfo_to_dict
 from typer.testing import CliRunner
 
 from entrypoints.__main__ import command_line
-from foundation.database import Pool, open_pool
+from foundation.database import Pool, open_pool, transaction
 from foundation.ids import new_hex_id
 from metering.model import resource_id_of
 from provision.rabbitmq import Broker, running_test_broker
@@ -181,8 +181,8 @@ def publish(broker: Broker, bodies: Sequence[bytes], *, exchange: str = "nova", 
 
 
 def one_value(pool: Pool, statement: Any, *parameters: object) -> Any:
-    with pool.connection() as connection:
-        row = connection.execute(statement, parameters).fetchone()
+    with transaction(pool) as tx:
+        row = tx.execute(statement, parameters).fetchone()
     return None if row is None else row[0]
 
 

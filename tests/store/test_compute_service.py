@@ -23,7 +23,7 @@ from compute.errors import (
 from compute.hypervisor.contract import PowerState, StopReason
 from compute.lifecycle import FAILURES_MAX, HOST_SILENCE_S_MAX, derive_status, derive_task
 from compute.model import Instance, InstanceFilters, InstancePage, InstanceStatus
-from foundation.database import Pool, Transaction, transaction
+from foundation.database import Pool, Transaction, lent_connection, transaction
 from foundation.errors import Forbidden
 from foundation.ids import new_id
 from tests.compute_builders import (
@@ -93,7 +93,7 @@ def test_the_hundred_and_first_is_refused_in_novas_words_and_nothing_is_made(tx:
 def test_two_orders_at_once_never_pass_the_quota_together(pool: Pool) -> None:
     with transaction(pool) as tx:
         cloud = a_cloud(tx, hostname=f"host-{new_id()}")
-    with pool.connection() as first, pool.connection() as second:
+    with lent_connection(pool) as first, lent_connection(pool) as second:
         service.create_instances(first, caller=cloud.caller, request=a_launch(cloud, count=60), now=NOW)
         second.execute("SET LOCAL lock_timeout = '300ms'")
         with pytest.raises(Exception, match="lock timeout"):

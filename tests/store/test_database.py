@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from foundation.database import Isolation, Pool, open_pool, transaction
+from foundation.database import Isolation, Pool, lent_connection, open_pool, transaction
 from foundation.errors import Unavailable
 
 
@@ -75,6 +75,10 @@ def test_a_pooled_connection_forgets_the_isolation_of_its_last_user(pool: Pool) 
     with transaction(pool) as tx:
         assert tx.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
         assert tx.execute("SHOW transaction_read_only").fetchone() == ("off",)
+    with transaction(pool, Isolation.SNAPSHOT):
+        pass
+    with lent_connection(pool) as connection:
+        assert connection.execute("SHOW transaction_read_only").fetchone() == ("off",)
 
 
 def test_a_pool_whose_connections_have_all_died_serves_at_once(database_url: str, pool: Pool) -> None:

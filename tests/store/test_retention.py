@@ -32,7 +32,7 @@ from entrypoints import jobs
 from entrypoints.retention import lines_of, run_retention
 from entrypoints.verify import Asked, verify_rollups
 from foundation.clock import utc_now
-from foundation.database import Isolation, Pool, Transaction, set_isolation, transaction
+from foundation.database import Isolation, Pool, Transaction, transaction
 from foundation.errors import Invalid
 from foundation.ids import new_id
 from foundation.interval import TimeInterval
@@ -342,11 +342,9 @@ def test_a_batch_that_is_partly_late_is_taken_whole(cloud: Cloud) -> None:
 
 def test_an_ingest_that_was_open_when_the_store_was_sealed_is_waited_for_and_archived(cloud: Cloud) -> None:
     pool, invoice = cloud.pool, finalize(cloud)
-    with pool.connection() as slow:
-        set_isolation(slow, Isolation.READ_COMMITTED)
-        with slow.transaction():
-            ingest_samples(slow, [sent(cloud, hours=2, value=GIB // 3)], received_at=LATER)
-            assert [step(pool) for _ in range(4)] == [Step.SEALED, Step.BARRIER, Step.WAITING, Step.WAITING]
+    with transaction(pool) as slow:
+        ingest_samples(slow, [sent(cloud, hours=2, value=GIB // 3)], received_at=LATER)
+        assert [step(pool) for _ in range(4)] == [Step.SEALED, Step.BARRIER, Step.WAITING, Step.WAITING]
     assert step(pool) is Step.WAITING_FOR_ROLLUPS
     roll_up(pool)
     run(pool)
@@ -360,12 +358,10 @@ def test_a_reader_that_began_before_the_archive_spoke_keeps_the_chunks(cloud: Cl
     finalize(cloud)
     while step(pool) is not Step.SWITCHED:
         pass
-    with pool.connection() as reader:
-        set_isolation(reader, Isolation.SNAPSHOT)
-        with reader.transaction():
-            reader.execute("SELECT 1")
-            assert [step(pool) for _ in range(3)] == [Step.BARRIER, Step.WAITING, Step.WAITING]
-            assert reader.execute("SELECT count(*) FROM measure WHERE observed_at < %s", (at(24),)).fetchone() != (0,)
+    with transaction(pool, Isolation.SNAPSHOT) as reader:
+        reader.execute("SELECT 1")
+        assert [step(pool) for _ in range(3)] == [Step.BARRIER, Step.WAITING, Step.WAITING]
+        assert reader.execute("SELECT count(*) FROM measure WHERE observed_at < %s", (at(24),)).fetchone() != (0,)
     assert step(pool) is Step.DROPPED
 
 
