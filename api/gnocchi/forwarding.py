@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from fastapi import Request
+from starlette.datastructures import Headers
 
 from api.context import context_of
 from api.trust import is_trusted
@@ -21,21 +22,26 @@ def base_url(request: Request) -> str:
     return told_base(request.headers, otherwise=settings.base_url)
 
 
-def told_base(headers: Mapping[str, str], *, otherwise: str) -> str:
+def told_base(headers: Headers, *, otherwise: str) -> str:
     """Read Forwarded (RFC 7239), else X-Forwarded-*; of a chain of proxies the nearest, whom we trust, has the last word."""
     scheme, _, host = otherwise.partition("://")
     host, slash, path = host.partition("/")
     prefix = slash + path
-    told = forwarded_pairs(headers.get("forwarded", ""))
+    told = forwarded_pairs(whole_of(headers, "forwarded"))
     given = {
-        "proto": told.get("proto") or last_of(headers.get("x-forwarded-proto", "")),
-        "host": told.get("host") or last_of(headers.get("x-forwarded-host", "")),
-        "prefix": last_of(headers.get("x-forwarded-prefix", "")),
+        "proto": told.get("proto") or last_of(whole_of(headers, "x-forwarded-proto")),
+        "host": told.get("host") or last_of(whole_of(headers, "x-forwarded-host")),
+        "prefix": last_of(whole_of(headers, "x-forwarded-prefix")),
     }
     scheme = given["proto"].lower() if given["proto"].lower() in ("http", "https") else scheme
     host = given["host"] if HOST.fullmatch(given["host"]) else host
     prefix = given["prefix"] if given["prefix"] and PREFIX.fullmatch(given["prefix"]) else prefix
     return f"{scheme}://{host}{prefix.rstrip('/')}"
+
+
+def whole_of(headers: Headers, name: str) -> str:
+    """Return a header that several proxies may each have added a line of, as the one list that it means (RFC 9110, 5.3)."""
+    return ",".join(headers.getlist(name))
 
 
 def forwarded_pairs(header: str) -> Mapping[str, str]:

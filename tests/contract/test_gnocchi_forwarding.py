@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from starlette.datastructures import Headers
 
 from api.gnocchi.forwarding import told_base
 from api.trust import is_trusted
@@ -29,7 +30,26 @@ OWN = "http://127.0.0.1:8780"
     ],
 )
 def test_what_a_proxy_tells_is_read_or_left(headers: dict[str, str], base: str) -> None:
-    assert told_base(headers, otherwise=OWN) == base
+    assert told_base(Headers(headers), otherwise=OWN) == base
+
+
+@pytest.mark.parametrize(
+    ("lines", "base"),
+    [
+        (
+            [("forwarded", "host=forged.example"), ("forwarded", "proto=https;host=cloud.example")],
+            "https://cloud.example",
+        ),
+        ([("x-forwarded-host", "forged.example"), ("x-forwarded-host", "a.example, b.example")], "http://b.example"),
+        ([("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")], OWN),
+        ([("x-forwarded-prefix", "/forged"), ("x-forwarded-prefix", "/one")], f"{OWN}/one"),
+    ],
+)
+def test_of_a_header_that_comes_twice_the_line_of_the_nearest_proxy_counts(
+    lines: list[tuple[str, str]], base: str
+) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in lines]
+    assert told_base(Headers(raw=raw), otherwise=OWN) == base
 
 
 def test_only_listed_networks_are_trusted() -> None:
