@@ -20,6 +20,7 @@ from metering.existence import (
 from metering.model import ResourceUsage, SampleIncrease, Snapshot
 from metering.samples import fault_of_time
 from metering.store import existence, intake
+from metering.store.resources import begin_earlier
 
 
 def record_resource_event(tx: Transaction, event: ResourceEvent, *, received_at: datetime) -> None:
@@ -34,10 +35,11 @@ def record_resource_event(tx: Transaction, event: ResourceEvent, *, received_at:
         raise Invalid(f"the resource type {event.resource_type} does not exist", field="resource_type")
     if not existence.insert_event(tx, event):
         return
+    existence.hold_resource(tx, event)
     if existence.is_latest(tx, event):
-        existence.upsert_resource(tx, event)
+        existence.follow_event(tx, event)
     else:
-        existence.begin_earlier(tx, event)
+        begin_earlier(tx, event.resource_id, event.observed_at)
 
 
 def find_resource_projects(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, str]:

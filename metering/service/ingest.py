@@ -16,6 +16,7 @@ from metering.samples import choose_archive_policy, fault_of_sample, fault_of_ti
 from metering.store import intake, lifecycle, policies
 from metering.store.intake import NewMetric, SeenResource
 from metering.store.measures import MeasureColumns, require_few_chunks, write_measures
+from metering.store.resources import begin_earlier
 
 SAMPLES_MAX = 100_000
 
@@ -35,11 +36,10 @@ def ingest_samples(tx: Transaction, samples: Sequence[Sample], *, received_at: d
     """
     if len(samples) > SAMPLES_MAX:
         raise BatchTooLarge(len(samples))
-    resource_types = intake.list_resource_type_names(tx)
-    faults = [fault_of_sample(s, received_at=received_at, resource_types=resource_types) for s in samples]
-    rejected = tuple(RejectedSample(n, fault) for n, fault in enumerate(faults) if fault is not None)
+    rejected = unfit_samples(tx, samples, received_at=received_at)
     count_measures(rejected=len(rejected))
-    good = [sample for sample, fault in zip(samples, faults, strict=True) if fault is None]
+    unfit = {one.position for one in rejected}
+    good = [sample for position, sample in enumerate(samples) if position not in unfit]
     if not good:
         return IngestResult(0, 0, 0, rejected)
     keys = ensure_metrics(tx, good)
@@ -47,6 +47,13 @@ def ingest_samples(tx: Transaction, samples: Sequence[Sample], *, received_at: d
     require_few_chunks(columns.observed_us)
     counts = write_measures(tx, columns)
     return IngestResult(counts.accepted, counts.repeated, counts.superseded, rejected)
+
+
+def unfit_samples(tx: Transaction, samples: Sequence[Sample], *, received_at: datetime) -> tuple[RejectedSample, ...]:
+    """Say which samples would be rejected and why, for who has to know before more is done; changes nothing."""
+    resource_types = intake.list_resource_type_names(tx)
+    faults = [fault_of_sample(s, received_at=received_at, resource_types=resource_types) for s in samples]
+    return tuple(RejectedSample(position, fault) for position, fault in enumerate(faults) if fault is not None)
 
 
 def ensure_metrics(tx: Transaction, samples: Sequence[Sample]) -> dict[tuple[UUID, str], int]:
@@ -119,9 +126,14 @@ def record_lifecycle_event(tx: Transaction, event: LifecycleEvent, *, received_a
     fault = fault_of_time(event.observed_at, received_at=received_at or event.observed_at)
     if fault:
         raise Invalid(fault, field="observed_at")
-    if lifecycle.insert_event(tx, event) and lifecycle.is_latest(tx, event):
-        ended_at = event.observed_at if event.state == "deleted" else None
-        lifecycle.upsert_instance(tx, event, attributes=attributes_of(event), ended_at=ended_at)
+    if not lifecycle.insert_event(tx, event):
+        return
+    attributes = attributes_of(event)
+    lifecycle.hold_instance(tx, event, attributes=attributes)
+    if lifecycle.is_latest(tx, event):
+        lifecycle.follow_event(tx, event, attributes=attributes)
+    else:
+        begin_earlier(tx, event.instance_id, event.observed_at)
 
 
 def attributes_of(event: LifecycleEvent) -> dict[str, str]:

@@ -11,12 +11,12 @@ from psycopg.types.json import Jsonb
 from foundation.database import Transaction
 from metering.existence import ResourceEvent
 from metering.model import Snapshot
-from metering.store.resources import KEEP_FORMER, lock_resource
+from metering.store.resources import KEEP_FORMER, hold_told_resource
 
 INSERT_EVENT: LiteralString = """
     INSERT INTO resource_event (event_id, resource_id, resource_type, project_id, kind, meter, unit, is_end, size, grade,
         name, observed_at)
-    VALUES (%(event_id)s, %(resource_id)s, %(resource_type)s, %(project_id)s, %(kind)s, %(meter)s, %(unit)s, %(is_end)s,
+    VALUES (%(event_id)s, %(id)s, %(resource_type)s, %(project_id)s, %(kind)s, %(meter)s, %(unit)s, %(is_end)s,
         %(size)s, %(grade)s, %(name)s, %(observed_at)s)
     ON CONFLICT (event_id) DO NOTHING
 """
@@ -31,9 +31,9 @@ def parameters_of(event: ResourceEvent) -> dict[str, object]:
     """Name an event's values as the statements do."""
     return {
         "event_id": event.event_id,
-        "resource_id": event.resource_id,
+        "id": event.resource_id,
         "resource_type": event.resource_type,
-        "original_id": event.original_resource_id,
+        "original_resource_id": event.original_resource_id,
         "project_id": event.project_id,
         "user_id": event.user_id or "",
         "kind": event.kind,
@@ -51,7 +51,7 @@ def parameters_of(event: ResourceEvent) -> dict[str, object]:
 
 IS_LATEST: LiteralString = """
     SELECT NOT EXISTS (SELECT FROM resource_event
-        WHERE resource_id = %(resource_id)s AND meter = %(meter)s AND CASE
+        WHERE resource_id = %(id)s AND meter = %(meter)s AND CASE
             WHEN is_end THEN NOT %(is_end)s OR (observed_at, event_id) < (%(observed_at)s, %(event_id)s)
             ELSE NOT %(is_end)s AND (observed_at, event_id) > (%(observed_at)s, %(event_id)s) END)
 """
@@ -64,10 +64,10 @@ def is_latest(tx: Transaction, event: ResourceEvent) -> bool:
     return bool(row[0])
 
 
-UPSERT_RESOURCE: LiteralString = (
+FOLLOW_EVENT: LiteralString = (
     """
     WITH former AS (
-        SELECT * FROM resource WHERE id = %(resource_id)s
+        SELECT * FROM resource WHERE id = %(id)s
     ),
     kept AS (
 """
@@ -75,40 +75,30 @@ UPSERT_RESOURCE: LiteralString = (
     + """
         WHERE NOT attributes @> %(attributes)s OR project_id <> %(project_id)s OR (ended_at IS NULL AND %(is_end)s)
     )
-    INSERT INTO resource AS r (id, resource_type, original_resource_id, project_id, user_id, started_at, ended_at,
-        revision_start, attributes)
-    VALUES (%(resource_id)s, %(resource_type)s, %(original_id)s, %(project_id)s, %(user_id)s, %(observed_at)s,
-        %(ended_at)s, %(observed_at)s, %(attributes)s)
-    ON CONFLICT (id) DO UPDATE SET
-        attributes = r.attributes || EXCLUDED.attributes,
-        resource_type = EXCLUDED.resource_type,
-        started_at = least(r.started_at, EXCLUDED.started_at),
-        ended_at = EXCLUDED.ended_at,
-        project_id = EXCLUDED.project_id,
+    UPDATE resource SET
+        attributes = attributes || %(attributes)s,
+        resource_type = %(resource_type)s,
+        started_at = least(started_at, %(observed_at)s),
+        ended_at = %(ended_at)s,
+        project_id = %(project_id)s,
         creator = '',
         deleted_at = NULL,
         revision_start = CASE
-            WHEN NOT r.attributes @> EXCLUDED.attributes OR r.project_id <> EXCLUDED.project_id
-                OR (r.ended_at IS NULL AND EXCLUDED.ended_at IS NOT NULL)
-            THEN greatest(r.revision_start, EXCLUDED.revision_start) ELSE r.revision_start END
+            WHEN NOT attributes @> %(attributes)s OR project_id <> %(project_id)s OR (ended_at IS NULL AND %(is_end)s)
+            THEN greatest(revision_start, %(observed_at)s) ELSE revision_start END
+    WHERE id = %(id)s
 """
 )
 
 
-def upsert_resource(tx: Transaction, event: ResourceEvent) -> None:
-    """Bring a resource to what the event says, keeping its former state as a revision."""
-    lock_resource(tx, event.resource_id)
-    tx.execute(UPSERT_RESOURCE, parameters_of(event))
+def hold_resource(tx: Transaction, event: ResourceEvent) -> None:
+    """Lock the resource that an event is about, made as the event says where it is not there."""
+    hold_told_resource(tx, parameters_of(event))
 
 
-BEGIN_EARLIER: LiteralString = """
-    UPDATE resource SET started_at = %(observed_at)s WHERE id = %(resource_id)s AND started_at > %(observed_at)s
-"""
-
-
-def begin_earlier(tx: Transaction, event: ResourceEvent) -> None:
-    """Let a resource begin when an event says that was told late."""
-    tx.execute(BEGIN_EARLIER, parameters_of(event))
+def follow_event(tx: Transaction, event: ResourceEvent) -> None:
+    """Bring a resource, which is locked, to what the event says, keeping its former state as a revision."""
+    tx.execute(FOLLOW_EVENT, parameters_of(event))
 
 
 FIND_PROJECTS: LiteralString = """

@@ -1,6 +1,6 @@
 """Lifecycle events: appended, never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import LiteralString
@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from foundation.database import Transaction
 from metering.model import LifecycleEvent, Snapshot
-from metering.store.resources import KEEP_FORMER, lock_resource
+from metering.store.resources import KEEP_FORMER, hold_told_resource
 
 INSERT_EVENT: LiteralString = """
     INSERT INTO lifecycle_event (event_id, instance_id, project_id, user_id, kind, state, observed_at, name, flavor_id,
@@ -80,7 +80,7 @@ def list_events(
         return cursor.execute(LIST_EVENTS, parameters).fetchall()
 
 
-UPSERT_INSTANCE: LiteralString = (
+FOLLOW_EVENT: LiteralString = (
     """
     WITH former AS (
         SELECT * FROM resource WHERE id = %(id)s
@@ -89,38 +89,44 @@ UPSERT_INSTANCE: LiteralString = (
 """
     + KEEP_FORMER
     + """
-        WHERE NOT attributes @> %(attributes)s OR ended_at IS DISTINCT FROM %(ended_at)s
+        WHERE NOT attributes @> %(attributes)s OR project_id <> %(project_id)s
+            OR ended_at IS DISTINCT FROM %(ended_at)s
     )
-    INSERT INTO resource AS r (id, resource_type, original_resource_id, project_id, user_id, started_at, ended_at,
-        revision_start, attributes)
-    VALUES (%(id)s, 'instance', %(original_id)s, %(project_id)s, %(user_id)s, %(observed_at)s, %(ended_at)s,
-        %(observed_at)s, %(attributes)s)
-    ON CONFLICT (id) DO UPDATE SET
-        attributes = r.attributes || EXCLUDED.attributes,
-        started_at = least(r.started_at, EXCLUDED.started_at),
-        ended_at = EXCLUDED.ended_at,
-        project_id = EXCLUDED.project_id,
+    UPDATE resource SET
+        attributes = attributes || %(attributes)s,
+        started_at = least(started_at, %(observed_at)s),
+        ended_at = %(ended_at)s,
+        project_id = %(project_id)s,
         creator = '',
         deleted_at = NULL,
         revision_start = CASE
-            WHEN NOT r.attributes @> EXCLUDED.attributes OR r.ended_at IS DISTINCT FROM EXCLUDED.ended_at
-            THEN greatest(r.revision_start, EXCLUDED.revision_start) ELSE r.revision_start END
+            WHEN NOT attributes @> %(attributes)s OR project_id <> %(project_id)s
+                OR ended_at IS DISTINCT FROM %(ended_at)s
+            THEN greatest(revision_start, %(observed_at)s) ELSE revision_start END
+    WHERE id = %(id)s
 """
 )
 
 
-def upsert_instance(
-    tx: Transaction, event: LifecycleEvent, *, attributes: dict[str, str], ended_at: datetime | None
-) -> None:
-    """Bring the instance's resource to what the event says, keeping its former state as a revision."""
-    parameters = {
+def facts_of(event: LifecycleEvent, *, attributes: Mapping[str, str]) -> dict[str, object]:
+    """Name what an event says of its instance's resource as the statements do."""
+    return {
         "id": event.instance_id,
-        "original_id": str(event.instance_id),
+        "resource_type": "instance",
+        "original_resource_id": str(event.instance_id),
         "project_id": event.project_id,
         "user_id": event.user_id or "",
         "observed_at": event.observed_at,
-        "ended_at": ended_at,
-        "attributes": Jsonb(attributes),
+        "ended_at": event.observed_at if event.state == "deleted" else None,
+        "attributes": Jsonb(dict(attributes)),
     }
-    lock_resource(tx, event.instance_id)
-    tx.execute(UPSERT_INSTANCE, parameters)
+
+
+def hold_instance(tx: Transaction, event: LifecycleEvent, *, attributes: Mapping[str, str]) -> None:
+    """Lock the resource of the instance that an event is about, made as the event says where it is not there."""
+    hold_told_resource(tx, facts_of(event, attributes=attributes))
+
+
+def follow_event(tx: Transaction, event: LifecycleEvent, *, attributes: Mapping[str, str]) -> None:
+    """Bring the instance's resource, which is locked, to what the event says, keeping its former state as a revision."""
+    tx.execute(FOLLOW_EVENT, facts_of(event, attributes=attributes))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, LiteralString, cast
 from uuid import UUID
 
 from psycopg import sql
@@ -188,9 +188,38 @@ UPDATE: LiteralString = (
 )
 
 
-def lock_resource(tx: Transaction, resource_id: UUID) -> None:
-    """Wait until nobody else changes a resource, and keep it so until the transaction ends."""
-    tx.execute(LOCK, (resource_id,))
+def lock_resource(tx: Transaction, resource_id: UUID) -> bool:
+    """Wait until nobody else changes a resource, and keep it so until the transaction ends; False where there is none."""
+    return tx.execute(LOCK, (resource_id,)).rowcount == 1
+
+
+MAKE_TOLD: LiteralString = """
+    INSERT INTO resource (id, resource_type, original_resource_id, project_id, user_id, started_at, ended_at,
+        revision_start, attributes)
+    VALUES (%(id)s, %(resource_type)s, %(original_resource_id)s, %(project_id)s, %(user_id)s, %(observed_at)s, %(ended_at)s,
+        %(observed_at)s, %(attributes)s)
+    ON CONFLICT (id) DO NOTHING
+"""
+
+
+def hold_told_resource(tx: Transaction, facts: Mapping[str, object]) -> None:
+    """Lock the resource that a fact is about, made as the fact says where it is not there.
+
+    What else was told of it is read after this, and not before: of two facts of one moment, each would take itself for the latest.
+    """
+    resource_id = cast(UUID, facts["id"])
+    if not lock_resource(tx, resource_id):
+        tx.execute(MAKE_TOLD, facts)
+        held = lock_resource(tx, resource_id)
+        assert held, "a resource's row is never taken away"
+
+
+BEGIN_EARLIER: LiteralString = "UPDATE resource SET started_at = %s WHERE id = %s AND started_at > %s"
+
+
+def begin_earlier(tx: Transaction, resource_id: UUID, observed_at: datetime) -> None:
+    """Let a resource begin when a fact says that was told late."""
+    tx.execute(BEGIN_EARLIER, (observed_at, resource_id, observed_at))
 
 
 def update_resource(tx: Transaction, resource: Resource, *, now: datetime) -> None:
