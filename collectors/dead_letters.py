@@ -5,13 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
+
 from collectors.definitions.files import Catalogue
-from collectors.listening import Message, read_message, record
+from collectors.listening import Message, read_message, reason_kept, reason_of, record
 from collectors.notifications import Malformed
 from collectors.store import dead_letters, heard
 from collectors.store.dead_letters import DeadLetter, DeadLetterState
 from foundation.database import Transaction
-from foundation.errors import Conflict, NotFound
+from foundation.errors import Conflict, Invalid, NotFound
 
 
 class DeadLetterNotFound(NotFound):
@@ -62,22 +64,23 @@ def replay_dead_letter(tx: Transaction, letter_id: UUID, *, catalogue: Catalogue
     if not letter.is_whole:
         raise DeadLetterCut(letter)
     try:
-        take_again(tx, letter, catalogue=catalogue, now=now)
-    except Malformed as fault:
-        dead_letters.keep_reason(tx, letter_id, fault.reason)
-        return replace(letter, reason=fault.reason)
+        with tx.transaction():
+            take_again(tx, letter, catalogue=catalogue, now=now)
+    except (Malformed, Invalid, psycopg.DataError, psycopg.IntegrityError) as error:
+        reason = reason_kept(reason_of(error))
+        dead_letters.keep_reason(tx, letter_id, reason)
+        return replace(letter, reason=reason)
     dead_letters.settle(tx, letter_id, state="replayed", now=now)
     return replace(letter, state="replayed", settled_at=now)
 
 
 def take_again(tx: Transaction, letter: DeadLetter, *, catalogue: Catalogue, now: datetime) -> None:
-    """Record what the message says unless that was done. Raises Malformed, with nothing recorded."""
+    """Record what the message says unless that was done. Raises Malformed and Invalid; what was done by then is to be undone."""
     read = read_message(Message(letter.body, letter.exchange, letter.routing_key), catalogue)
     told = read.notification
     if not read.facts or not heard.note_heard(tx, {told.message_id: told.event_type}, now=now):
         return
     for _, fault in record(tx, [read], now=now):
-        heard.unhear(tx, [told.message_id])
         raise fault
 
 

@@ -96,26 +96,43 @@ def read_message(message: Message, catalogue: Catalogue) -> Read:
 
 
 def record(tx: Transaction, reads: Sequence[Read], *, now: datetime) -> list[tuple[Message, Malformed]]:
-    """Record what messages say; return those of which something cannot be kept, with why."""
+    """Record what messages say, each wholly or not at all; return those of which something cannot be kept, with why."""
     projects = known_projects(tx, reads)
-    refused: dict[str, tuple[Message, Malformed]] = {}
+    fit, refused = told_samples(tx, reads, projects=projects, now=now)
     samples: list[Sample] = []
-    owners: list[Read] = []
-    for read in in_order_of_resources(reads):
+    for read, made in fit:
         try:
             with tx.transaction():
-                made = record_message(tx, read, projects=projects, now=now)
+                record_lives(tx, read, projects=projects, now=now)
         except (Invalid, psycopg.DataError, psycopg.IntegrityError) as error:
-            refused[read.notification.message_id] = (read.message, malformed(read, reason_of(error)))
-            continue
-        samples.extend(made)
-        owners.extend([read] * len(made))
+            refused.append((read.message, malformed(read, reason_of(error))))
+        else:
+            samples.extend(made)
     if samples:
         for rejected in metering.ingest_samples(tx, samples, received_at=now).rejected:
-            read = owners[rejected.position]
-            why = f"{samples[rejected.position].meter}: {rejected.reason}"
-            refused[read.notification.message_id] = (read.message, malformed(read, why))
-    return list(refused.values())
+            raise Invalid(f"{samples[rejected.position].meter}: {rejected.reason}")
+    return refused
+
+
+def told_samples(
+    tx: Transaction, reads: Sequence[Read], *, projects: dict[UUID, str], now: datetime
+) -> tuple[list[tuple[Read, list[Sample]]], list[tuple[Message, Malformed]]]:
+    """Return messages with the samples that they tell, and apart those of which a sample cannot be kept."""
+    made: list[tuple[Read, list[Sample]]] = []
+    reasons: dict[str, str] = {}
+    for read in in_order_of_resources(reads):
+        try:
+            made.append((read, samples_of(read, projects)))
+        except Invalid as error:
+            made.append((read, []))
+            reasons[read.notification.message_id] = error.message
+    owned = [(read, sample) for read, samples in made for sample in samples]
+    for unfit in metering.unfit_samples(tx, [sample for _, sample in owned], received_at=now) if owned else ():
+        read, sample = owned[unfit.position]
+        reasons.setdefault(read.notification.message_id, f"{sample.meter}: {unfit.reason}")
+    fit = [(read, samples) for read, samples in made if read.notification.message_id not in reasons]
+    refused = [read for read, _ in made if read.notification.message_id in reasons]
+    return fit, [(read.message, malformed(read, reasons[read.notification.message_id])) for read in refused]
 
 
 def in_order_of_resources(reads: Sequence[Read]) -> list[Read]:
@@ -131,17 +148,24 @@ def known_projects(tx: Transaction, reads: Sequence[Read]) -> dict[UUID, str]:
     return by_others | metering.find_resource_projects(tx, sorted(unsaid))
 
 
-def record_message(tx: Transaction, read: Read, *, projects: dict[UUID, str], now: datetime) -> list[Sample]:
-    """Record the lives that a message tells of, and return its samples. Raises Invalid."""
-    samples: list[Sample] = []
+def samples_of(read: Read, projects: dict[UUID, str]) -> list[Sample]:
+    """Return the samples that a message tells. Raises Invalid."""
+    return [
+        sample_of(fact, reading, project_id=project_id)
+        for fact in read.facts
+        for project_id in [project_of(fact, projects)]
+        for reading in fact.readings
+    ]
+
+
+def record_lives(tx: Transaction, read: Read, *, projects: dict[UUID, str], now: datetime) -> None:
+    """Record the lives that a message tells of. Raises Invalid."""
     for fact in read.facts:
         project_id = project_of(fact, projects)
         if fact.instance is not None:
             metering.record_lifecycle_event(tx, lifecycle_event(fact, project_id), received_at=now)
         if fact.existence is not None:
             metering.record_resource_event(tx, resource_event(fact, project_id), received_at=now)
-        samples.extend(sample_of(fact, reading, project_id=project_id) for reading in fact.readings)
-    return samples
 
 
 def project_of(fact: Fact, projects: dict[UUID, str]) -> str:
@@ -241,9 +265,14 @@ def bury(tx: Transaction, message: Message, fault: Malformed, *, now: datetime) 
         routing_key=message.routing_key.replace("\0", ""),
         message_id=plain(fault.message_id),
         event_type=plain(fault.event_type),
-        reason=(plain(fault.reason) or "it could not be taken")[:REASON_LENGTH_MAX],
+        reason=reason_kept(fault.reason),
     )
     dead_letters.bury(tx, burial, now=now)
+
+
+def reason_kept(reason: str) -> str:
+    """Return a reason as it is kept."""
+    return (plain(reason) or "it could not be taken")[:REASON_LENGTH_MAX]
 
 
 def plain(text: str | None) -> str | None:

@@ -10,7 +10,7 @@ from metering.service.completeness import (
 from metering.service.cpu import cpu_percent
 from metering.service.doctor import Diagnosis, examine_metering
 from metering.service.existence import existence_segments, find_resource_projects, record_resource_event
-from metering.service.ingest import ingest_samples, record_lifecycle_event
+from metering.service.ingest import ingest_samples, record_lifecycle_event, unfit_samples
 from metering.service.reading import read_windows
 from metering.service.retention import claim_retention, is_retention_due, late_samples
 from metering.service.rolling import backlog, dirty_shards, roll_up_shard, shard_lease
@@ -43,4 +43,5 @@ __all__ = [
     "shard_lease",
     "state_segments",
     "take_snapshot",
+    "unfit_samples",
 ]

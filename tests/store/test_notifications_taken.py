@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 from typing import LiteralString
 from uuid import UUID, uuid4
 
@@ -174,6 +175,37 @@ def test_a_deletion_of_what_was_never_heard_of_says_whose_it_lacks(tx: Transacti
     told = Told("router.delete.end", {"router_id": str(uuid4())})
     assert take(tx, [told]).dead == 1
     assert "does not say whose the resource is" in letter_of(tx, told)[2]
+
+
+SHELVES = """
+service: shelves
+exchange: shelves
+entries:
+  - name: a-shelf
+    events: [volume.create.end]
+    resource: {type: shelf, id: payload.shelf_id, project: payload.tenant_id}
+    meters: [{name: shelf.load, type: gauge, unit: kg, value: payload.size}]
+"""
+
+
+def test_of_a_message_of_which_a_sample_cannot_be_kept_nothing_is_kept(tx: Transaction, tmp_path: Path):
+    (tmp_path / "shelves.yaml").write_text(SHELVES)
+    wider = load_catalogue(tmp_path)
+    project, volume = uuid4().hex, str(uuid4())
+    told = Told("volume.create.end", a_volume(volume, project, shelf_id=str(uuid4())))
+    fine = Told("volume.attach.end", a_volume(str(uuid4()), project))
+    assert take_messages(tx, [as_message(told), as_message(fine)], catalogue=wider, now=NOW) == Taken(taken=1, dead=1)
+    letter_id, state, reason = letter_of(tx, told)
+    assert (state, reason) == ("waiting", "shelf.load: the resource type shelf does not exist")
+    stays = existence_segments(tx, project_id=project, meter="volume.size", interval=MONTH)
+    assert volume not in {stay.original_resource_id for stay in stays}
+    assert tx.execute("SELECT FROM resource WHERE id = %s", (volume,)).fetchone() is None
+    assert replay_dead_letter(tx, letter_id, catalogue=wider, now=NOW).state == "waiting"
+    assert tx.execute("SELECT FROM resource WHERE id = %s", (volume,)).fetchone() is None
+    tx.execute("INSERT INTO resource_type (name) VALUES ('shelf')")
+    assert replay_dead_letter(tx, letter_id, catalogue=wider, now=NOW).state == "replayed"
+    stays = existence_segments(tx, project_id=project, meter="volume.size", interval=MONTH)
+    assert volume in {stay.original_resource_id for stay in stays}
 
 
 @pytest.mark.parametrize(
