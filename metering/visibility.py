@@ -34,7 +34,12 @@ def creator_named(user_id: str, *, project_id: str) -> str:
 
 def may_change_resource(caller: Caller, resource: Resource) -> bool:
     """Tell whether a caller may change or delete a resource: only its creator and admins, since bills rest on the others."""
-    return is_admin(caller) or resource.creator == creator_of(caller)
+    return may_change_created_by(caller, resource.creator)
+
+
+def may_change_created_by(caller: Caller, creator: str) -> bool:
+    """Tell whether a caller may change or delete the resources of a creator."""
+    return is_admin(caller) or creator == creator_of(caller)
 
 
 def may_place_in(caller: Caller, project_id: str) -> bool:

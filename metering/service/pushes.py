@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import numpy as np
+
 from foundation.database import Transaction
 from foundation.errors import Invalid
 from identity.model import Caller
@@ -15,7 +17,7 @@ from metering.service.metrics import MetricRequest
 from metering.service.policies import hold_resource_type
 from metering.store import resources
 from metering.store.measures import WriteCounts
-from metering.visibility import creator_of, may_change_resource, viewer_of
+from metering.visibility import creator_of, may_change_created_by, viewer_of
 
 RESOURCES_MAX = 1_000
 
@@ -39,25 +41,50 @@ def push_measures(
     if len(pushed) > RESOURCES_MAX:
         raise Invalid(f"at most {RESOURCES_MAX} resources at once, not {len(pushed)}")
     kind = hold_resource_type(tx, resource_type)
-    ids = [ensure_resource(tx, caller, one, kind=kind, now=received_at) for one in pushed]
-    by_resource = {
-        str(resource_id): {name: NamedMeasures(MetricRequest(name), own) for name, own in one.measures.items()}
-        for resource_id, one in zip(ids, pushed, strict=True)
-    }
+    by_resource: dict[str, dict[str, NamedMeasures]] = {}
+    for resource_id, one in zip(ensure_resources(tx, caller, pushed, kind=kind, now=received_at), pushed, strict=True):
+        own = by_resource.setdefault(str(resource_id), {})
+        for name, told in one.measures.items():
+            measures = joined(own[name].measures, told) if name in own else told
+            own[name] = NamedMeasures(MetricRequest(name), measures)
     return post_resource_measures(tx, caller, by_resource, create_metrics=True, received_at=received_at)
 
 
-def ensure_resource(
-    tx: Transaction, caller: Caller, pushed: PushedResource, *, kind: ResourceType, now: datetime
-) -> UUID:
-    """Return the id of the resource that the caller means by a name: one of this type that is there, else a new one."""
-    own_id = owned_resource_id(pushed.name, creator=creator_of(caller))
-    for resource_id in dict.fromkeys((own_id, resource_id_of(pushed.name))):
-        found = resources.find_resource(tx, resource_id, viewer_of(caller))
-        if found is not None and found.resource_type == kind.name and may_change_resource(caller, found):
-            return resource_id
-    made = Resource(
-        id=own_id,
+def joined(first: Measures, second: Measures) -> Measures:
+    """Put measures of one metric together."""
+    return Measures(np.concatenate([first.times_us, second.times_us]), np.concatenate([first.values, second.values]))
+
+
+def ensure_resources(
+    tx: Transaction, caller: Caller, pushed: Sequence[PushedResource], *, kind: ResourceType, now: datetime
+) -> list[UUID]:
+    """Return the id of the resource that the caller means by each name: one of this type that is there, else a new one."""
+    creator, viewer = creator_of(caller), viewer_of(caller)
+    meant = [
+        tuple(dict.fromkeys((owned_resource_id(one.name, creator=creator), resource_id_of(one.name)))) for one in pushed
+    ]
+    found = resources.find_owned(tx, [resource_id for ids in meant for resource_id in ids], viewer)
+
+    def is_meant(resource_id: UUID) -> bool:
+        one = found.get(resource_id)
+        return one is not None and one.resource_type == kind.name and may_change_created_by(caller, one.creator)
+
+    chosen = [next(filter(is_meant, ids), None) for ids in meant]
+    missing = {ids[0]: one for ids, known, one in zip(meant, chosen, pushed, strict=True) if known is None}
+    if missing:
+        made = [new_resource(caller, one, id=resource_id, kind=kind, now=now) for resource_id, one in missing.items()]
+        resources.insert_resources(tx, made)
+        there = resources.find_owned(tx, list(missing), viewer)
+        for resource_id, one in missing.items():
+            if resource_id not in there or there[resource_id].resource_type != kind.name:
+                raise Invalid(f"the resource {one.name[:255]} is of another type than {kind.name}, or is not yours")
+    return [ids[0] if known is None else known for ids, known in zip(meant, chosen, strict=True)]
+
+
+def new_resource(caller: Caller, pushed: PushedResource, *, id: UUID, kind: ResourceType, now: datetime) -> Resource:
+    """Return the resource that is made of a name; raise Invalid where its attributes are not those of the type."""
+    return Resource(
+        id=id,
         resource_type=kind.name,
         original_resource_id=pushed.name,
         creator=creator_of(caller),
@@ -71,8 +98,3 @@ def ensure_resource(
         metrics={},
         revision=CURRENT_REVISION,
     )
-    resources.insert_resource(tx, made)
-    found = resources.find_resource(tx, own_id, viewer_of(caller))
-    if found is None or found.resource_type != kind.name:
-        raise Invalid(f"the resource {pushed.name[:255]} is of another type than {kind.name}, or is not yours")
-    return own_id

@@ -126,7 +126,7 @@ def create_resource(
         attributes=checked_attributes(kind, attributes, is_new=True),
         metrics={},
     )
-    if not resources.insert_resource(tx, resource):
+    if not resources.insert_resources(tx, [resource]):
         raise ResourceExists(resource.id)
     set_metrics(tx, caller, resource, metrics)
     return get_resource(tx, caller, str(resource.id))

@@ -141,11 +141,36 @@ def find_first_revisions(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, int
     return {row[0]: int(row[1]) for row in tx.execute(FIRST_REVISIONS, (list(ids),))}
 
 
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What decides whether somebody may write to a resource."""
+
+    id: UUID
+    resource_type: str
+    creator: str
+
+
+FIND_OWNED: LiteralString = """
+    SELECT id, resource_type, creator FROM resource r
+    WHERE id = ANY(%(ids)s) AND deleted_at IS NULL
+        AND (%(project_id)s::text IS NULL OR r.project_id = %(project_id)s OR r.creator = %(creator)s)
+"""
+
+
+def find_owned(tx: Transaction, ids: Sequence[UUID], viewer: Viewer) -> dict[UUID, Owned]:
+    """Return, of those of the resources that the viewer may see, of what type they are and whose."""
+    parameters = {"ids": list(ids), "project_id": viewer.project_id, "creator": viewer.creator}
+    with tx.cursor(row_factory=class_row(Owned)) as cursor:
+        return {one.id: one for one in cursor.execute(FIND_OWNED, parameters)}
+
+
 INSERT: LiteralString = """
     INSERT INTO resource (id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at,
         revision_start, attributes)
-    VALUES (%(id)s, %(resource_type)s, %(original_resource_id)s, %(creator)s, %(project_id)s, %(user_id)s,
-        %(started_at)s, %(ended_at)s, %(revision_start)s, %(attributes)s)
+    SELECT * FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(originals)s::text[], %(creators)s::text[],
+        %(projects)s::text[], %(users)s::text[], %(started)s::timestamptz[], %(ended)s::timestamptz[],
+        %(revised)s::timestamptz[], %(attributes)s::jsonb[]) AS u (id)
+    ORDER BY id
     ON CONFLICT (id) DO UPDATE SET
         resource_type = EXCLUDED.resource_type, original_resource_id = EXCLUDED.original_resource_id,
         creator = EXCLUDED.creator, project_id = EXCLUDED.project_id, user_id = EXCLUDED.user_id,
@@ -155,10 +180,24 @@ INSERT: LiteralString = """
 """
 
 
-def insert_resource(tx: Transaction, resource: Resource) -> bool:
-    """Make a resource, again where its creator has deleted it; False where the id is taken."""
-    facts = {**asdict(resource), "attributes": Jsonb(resource.attributes)}
-    return tx.execute(INSERT, facts).rowcount == 1
+def insert_resources(tx: Transaction, resources: Sequence[Resource]) -> int:
+    """Make resources, each named once, again where their creator has deleted them; return how many, since an id may be taken.
+
+    They are made in the order of their ids, so that two who make the same ones wait for each other and never both.
+    """
+    facts = {
+        "ids": [one.id for one in resources],
+        "types": [one.resource_type for one in resources],
+        "originals": [one.original_resource_id for one in resources],
+        "creators": [one.creator for one in resources],
+        "projects": [one.project_id for one in resources],
+        "users": [one.user_id for one in resources],
+        "started": [one.started_at for one in resources],
+        "ended": [one.ended_at for one in resources],
+        "revised": [one.revision_start for one in resources],
+        "attributes": [Jsonb(one.attributes) for one in resources],
+    }
+    return tx.execute(INSERT, facts).rowcount
 
 
 LOCK: LiteralString = "SELECT FROM resource WHERE id = %s FOR UPDATE"
