@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.errors import Invalid
+from metering.periods import Width, starts_of
 
 Floats: TypeAlias = NDArray[np.float64]
 Instants: TypeAlias = NDArray[np.int64]
@@ -179,11 +180,11 @@ def percentile_fraction(method: str) -> float | None:
     return int(number) / 100 if is_percentile else None
 
 
-def resample(grid: Grid, *, granularity_us: int, method: str) -> Grid:
-    """Aggregate over time into wider buckets, counted from 1970."""
+def resample(grid: Grid, *, width: Width, method: str) -> Grid:
+    """Aggregate over time into wider buckets, or into periods of the calendar."""
     if len(grid.times_us) == 0:
         return grid
-    starts, first = np.unique(grid.times_us - grid.times_us % granularity_us, return_index=True)
+    starts, first = np.unique(starts_of(grid.times_us, width), return_index=True)
     bounds = [*first.tolist(), len(grid.times_us)]
     aggregate = method_of(method)
     rows = [aggregate(grid.values[low:high], 0) for low, high in pairwise(bounds)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from foundation.errors import Invalid
 from metering.aggregates import Floats, Grid, Instants, aggregate_columns, method_of, resample, rolling
+from metering.periods import Width, calendar_period
 
 Expression: TypeAlias = "str | float | list[Expression]"
 
@@ -75,7 +76,7 @@ class Column:
 class Matrix:
     """Series side by side; once aggregated it is one series of no metric's own."""
 
-    granularity_us: int
+    width: Width
     times_us: Instants
     values: Floats
     columns: tuple[Column, ...]
@@ -277,7 +278,7 @@ def known_where(name: str, values: Floats, operands: Floats) -> Floats:
 
 def on_common_times(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
     """Cut two sets of series to the times that both have."""
-    if left.granularity_us != right.granularity_us:
+    if left.width != right.width:
         raise OperationsInvalid("the operands have different granularities; resample one of them")
     if np.array_equal(left.times_us, right.times_us):
         return left, right
@@ -313,15 +314,20 @@ def aggregate(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
 
 
 def resampled(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:
-    """(resample <method> <seconds> <series>): aggregate over time."""
+    """(resample <method> <seconds> <series>): aggregate over time; a letter such as M is a period of the calendar."""
     method = word(name, parts, 3)
-    seconds = number(name, parts[1])
-    granularity_us = round(seconds * 1_000_000) if abs(seconds) <= RESAMPLE_S_MAX else 0
-    if granularity_us <= 0:
-        raise OperationsInvalid(f"resample takes a granularity above 0 and of at most {RESAMPLE_S_MAX} seconds")
+    width = (calendar_period(parts[1]) if isinstance(parts[1], str) else None) or width_of(number(name, parts[1]))
     series = series_of(name, parts[2], matrix)
-    grid = resample(Grid(series.times_us, series.values), granularity_us=granularity_us, method=method)
-    return replace(series, granularity_us=granularity_us, times_us=grid.times_us, values=grid.values)
+    grid = resample(Grid(series.times_us, series.values), width=width, method=method)
+    return replace(series, width=width, times_us=grid.times_us, values=grid.values)
+
+
+def width_of(seconds: float) -> int:
+    """Return the width of a bucket in microseconds."""
+    width = round(seconds * 1_000_000) if abs(seconds) <= RESAMPLE_S_MAX else 0
+    if width <= 0:
+        raise OperationsInvalid(f"resample takes a granularity above 0 and of at most {RESAMPLE_S_MAX} seconds")
+    return width
 
 
 def rolled(name: str, parts: list[Expression], matrix: Matrix) -> Matrix:

@@ -9,8 +9,8 @@ from api.authentication import RequestCaller
 from api.body import JsonBody, new_router
 from api.context import context_of
 from api.gnocchi.answers import answer, is_true
-from api.gnocchi.measures import from_wire_granularity
 from api.gnocchi.wire import (
+    from_wire_granularity,
     from_wire_object,
     from_wire_text,
     from_wire_timestamp,
@@ -159,7 +159,7 @@ def add_matrix(tree: dict[str, Any], matrix: Matrix, wanted: AggregatesRequest) 
         if wanted.fill != "null":
             present = values == values
             series = Series(matrix.times_us[present], values[present])
-        points = to_wire_points(matrix.granularity_us, series)
+        points = to_wire_points(matrix.width, series)
         if matrix.is_aggregated:
             tree.setdefault("aggregated", []).extend(points)
             return

@@ -10,9 +10,8 @@ from api.body import JsonBody, new_router
 from api.context import context_of
 from api.gnocchi.aggregates import from_wire_fill, from_wire_groupby, from_wire_percent
 from api.gnocchi.answers import answer, uuid_or_none
-from api.gnocchi.measures import from_wire_granularity
 from api.gnocchi.resources import RequestFilter
-from api.gnocchi.wire import from_wire_timestamp, to_wire_points
+from api.gnocchi.wire import from_wire_granularity, from_wire_resample, from_wire_timestamp, to_wire_points
 from api.transaction import SnapshotTransaction
 from foundation.database import Transaction
 from foundation.errors import Invalid
@@ -21,6 +20,7 @@ from metering.aggregates import Series, method_of
 from metering.archive_policies import METHODS_ALL
 from metering.errors import AggregationUnknown, MetricNotFound, MetricsNotFound
 from metering.operations import Expression
+from metering.periods import Width
 from metering.service import aggregating, metrics
 from metering.service.aggregating import AggregateGroup, AggregatesRequest
 
@@ -35,7 +35,7 @@ class AggregationRequest:
     frame: AggregatesRequest
     aggregation: str
     reaggregation: str
-    resample_us: int | None
+    resample: Width | None
 
     def over(self, names: list[str]) -> AggregatesRequest:
         """Return the request over metrics by id, or by one name on resources."""
@@ -43,8 +43,9 @@ class AggregationRequest:
         expression: Expression = ["metric", *chosen]
         if len(names) > 1 or self.frame.resource_type is not None:
             expression = ["aggregate", self.reaggregation, expression]
-        if self.resample_us is not None:
-            expression = ["resample", self.aggregation.removeprefix("rate:"), self.resample_us / 1e6, expression]
+        if self.resample is not None:
+            width = self.resample / 1e6 if isinstance(self.resample, int) else self.resample
+            expression = ["resample", self.aggregation.removeprefix("rate:"), width, expression]
         return replace(self.frame, expression=expression)
 
 
@@ -67,8 +68,8 @@ def read_aggregation_request(
     again = (reaggregation or aggregation).removeprefix("rate:")
     method_of(again)
     width = from_wire_granularity(granularity, "granularity")
-    resample_us = from_wire_granularity(resample, "resample")
-    if resample_us is not None and width is None:
+    width_again = from_wire_resample(resample)
+    if width_again is not None and width is None:
         raise Invalid("A granularity must be specified to resample", field="granularity")
     frame = AggregatesRequest(
         expression=0.0,
@@ -79,7 +80,7 @@ def read_aggregation_request(
         needed_overlap=from_wire_percent(needed_overlap),
         fill=from_wire_fill(fill, is_default=False),
     )
-    return AggregationRequest(frame, aggregation, again, resample_us)
+    return AggregationRequest(frame, aggregation, again, width_again)
 
 
 RequestAggregation = Annotated[AggregationRequest, Depends(read_aggregation_request)]
@@ -159,5 +160,5 @@ def to_wire_aggregation(group: AggregateGroup, wanted: AggregationRequest) -> li
         if wanted.frame.fill != "null":
             is_known = series.values == series.values
             series = Series(series.times_us[is_known], series.values[is_known])
-        points.extend(to_wire_points(matrix.granularity_us, series))
+        points.extend(to_wire_points(matrix.width, series))
     return points

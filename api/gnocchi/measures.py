@@ -15,9 +15,10 @@ from api.context import context_of
 from api.gnocchi.answers import is_true, uuid_or_none
 from api.gnocchi.wire import (
     from_wire_columns,
+    from_wire_granularity,
     from_wire_measures,
     from_wire_metric,
-    from_wire_timespan,
+    from_wire_resample,
     from_wire_timestamp,
     to_wire_points,
 )
@@ -25,6 +26,7 @@ from api.transaction import RequestTransaction
 from foundation.errors import Invalid
 from metering.aggregates import Series
 from metering.errors import SeveralUnknown
+from metering.periods import Width
 from metering.service import measures
 from metering.service.aggregating import MeasuresRequest
 from metering.service.measures import NamedMeasures
@@ -68,7 +70,7 @@ def read_measures_request(
         start=from_wire_timestamp(start, now=now, field="start") if start else None,
         stop=from_wire_timestamp(stop, now=now, field="stop") if stop else None,
         granularity_us=from_wire_granularity(granularity, "granularity"),
-        resample_us=from_wire_granularity(resample, "resample"),
+        resample=from_wire_resample(resample),
         now=now,
     )
 
@@ -76,19 +78,9 @@ def read_measures_request(
 RequestMeasures = Annotated[MeasuresRequest, Depends(read_measures_request)]
 
 
-def from_wire_granularity(text: str | None, field: str) -> int | None:
-    """Read a bucket's width as microseconds."""
-    if not text:
-        return None
-    span = round(from_wire_timespan(text, field=field).total_seconds() * 1_000_000)
-    if span <= 0:
-        raise Invalid(f"Invalid input: {field} must be above 0", field=field)
-    return span
-
-
 def to_wire_series(series: Any) -> list[list[Any]]:
     """Write series of several granularities one after another."""
-    pairs = cast("list[tuple[int, Series]]", series)
+    pairs = cast("list[tuple[Width, Series]]", series)
     return [point for granularity, one in pairs for point in to_wire_points(granularity, one)]
 
 

@@ -14,6 +14,7 @@ from foundation.errors import Invalid
 from metering.aggregates import Series
 from metering.archive_policies import ArchivePolicy, Definition, complete_definition
 from metering.model import Metric, Resource, ResourceType
+from metering.periods import Width, calendar_period
 from metering.samples import OLDEST, UNIT_LENGTH_MAX
 from metering.service.measures import Measures
 from metering.service.metrics import MetricRequest
@@ -59,6 +60,21 @@ def seconds_span(seconds: float, field: str) -> timedelta:
     if not math.isfinite(seconds) or abs(seconds) > 1e11:
         raise Invalid(f"Invalid input: the time span for {field} is too long", field=field)
     return timedelta(seconds=seconds)
+
+
+def from_wire_granularity(text: str | None, field: str) -> int | None:
+    """Read a bucket's width as microseconds."""
+    if not text:
+        return None
+    span = round(from_wire_timespan(text, field=field).total_seconds() * 1_000_000)
+    if span <= 0:
+        raise Invalid(f"Invalid input: {field} must be above 0", field=field)
+    return span
+
+
+def from_wire_resample(text: str | None) -> Width | None:
+    """Read what a series is laid into again: a width, or the letter of a period of the calendar."""
+    return (calendar_period(text) if text else None) or from_wire_granularity(text, "resample")
 
 
 def from_wire_timestamp(value: object, *, now: datetime, field: str = "timestamp") -> datetime:
@@ -128,9 +144,9 @@ def from_wire_timestamps(given: Sequence[Any], *, now: datetime) -> NDArray[np.i
     return np.rint(np.array(seconds) - microseconds / 1e6).astype(np.int64) * 1_000_000 + microseconds
 
 
-def to_wire_points(granularity_us: int, series: Series) -> list[list[Any]]:
-    """Write measures as [timestamp, granularity in seconds, value]; a value that is not finite is null."""
-    granularity = granularity_us / 1e6
+def to_wire_points(width: Width, series: Series) -> list[list[Any]]:
+    """Write measures as [timestamp, granularity in seconds or a period's letter, value]; a value that is not finite is null."""
+    granularity = width / 1e6 if isinstance(width, int) else width
     times = np.datetime_as_string(series.times_us.astype("datetime64[us]"), unit="us").tolist()
     values = np.where(np.isfinite(series.values), series.values, np.nan).tolist()
     return [

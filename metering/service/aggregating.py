@@ -17,6 +17,7 @@ from metering.errors import AggregationNotFound, CannotAggregate, MetricsNotFoun
 from metering.filters import Filter
 from metering.model import Listing, Metric, Resource
 from metering.operations import Column, Expression, Matrix, MetricWanted, evaluate, metrics_wanted
+from metering.periods import Width
 from metering.samples import OLDEST
 from metering.service import policies
 from metering.service.metrics import find_metrics
@@ -38,7 +39,7 @@ class MeasuresRequest:
     start: datetime | None
     stop: datetime | None
     granularity_us: int | None
-    resample_us: int | None
+    resample: Width | None
     now: datetime
 
     @property
@@ -47,8 +48,8 @@ class MeasuresRequest:
         return self.stop or self.now + FUTURE
 
 
-def get_measures(tx: Transaction, metric: Metric, request: MeasuresRequest) -> Sequence[tuple[int, Series]]:
-    """Return a metric's measures, coarsest granularity first, each with its width in microseconds.
+def get_measures(tx: Transaction, metric: Metric, request: MeasuresRequest) -> Sequence[tuple[Width, Series]]:
+    """Return a metric's measures, coarsest granularity first, each with its width.
 
     At most as many of each width as the archive policy keeps points, the latest. Raises AggregationNotFound.
     """
@@ -62,17 +63,17 @@ def get_measures(tx: Transaction, metric: Metric, request: MeasuresRequest) -> S
         if start < stop
     ]
     read = read_series(tx, wanted)
-    answers: list[tuple[int, Series]] = []
+    answers: list[tuple[Width, Series]] = []
     for one in wanted:
         points = policy.points[policy.granularities_us.index(one.granularity_us)]
         series = Series(read[one].times_us[-points:], read[one].values[-points:])
-        if request.resample_us is not None:
+        if request.resample is not None:
             grid = resample(
                 Grid(series.times_us, series.values[:, None]),
-                granularity_us=request.resample_us,
+                width=request.resample,
                 method=request.method.removeprefix("rate:"),
             )
-            answers.append((request.resample_us, Series(grid.times_us, grid.values[:, 0])))
+            answers.append((request.resample, Series(grid.times_us, grid.values[:, 0])))
         else:
             answers.append((one.granularity_us, series))
     return answers
@@ -120,7 +121,7 @@ def check_method(metric: Metric, policy: ArchivePolicy, method: str) -> None:
 def granularities_of(metric: Metric, policy: ArchivePolicy, request: MeasuresRequest) -> list[int]:
     """Return the widths to answer with, coarsest first."""
     if request.granularity_us is None:
-        if request.resample_us is not None:
+        if request.resample is not None:
             raise Invalid("A granularity must be specified to resample", field="granularity")
         return policy.granularities_us[::-1]
     if request.granularity_us not in policy.granularities_us:

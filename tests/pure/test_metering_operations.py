@@ -149,8 +149,8 @@ def test_downsampling_twice_equals_once_for_sums(rows: list[tuple[int, int]]) ->
     ordered = sorted(rows)
     times = np.array([second * 1_000_000 for second, _ in ordered], dtype=np.int64)
     grid = Grid(times, np.array([[float(value)] for _, value in ordered]).reshape(len(ordered), 1))
-    once = resample(grid, granularity_us=120_000_000, method="sum")
-    twice = resample(resample(grid, granularity_us=60_000_000, method="sum"), granularity_us=120_000_000, method="sum")
+    once = resample(grid, width=120_000_000, method="sum")
+    twice = resample(resample(grid, width=60_000_000, method="sum"), width=120_000_000, method="sum")
     assert once.times_us.tolist() == twice.times_us.tolist()
     assert once.values.tolist() == twice.values.tolist()
 

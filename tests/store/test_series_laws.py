@@ -127,11 +127,11 @@ def served(tx: Transaction, metric: Metric, method: str, resample_us: int | None
         start=None,
         stop=None,
         granularity_us=None if resample_us is None else MINUTE_US,
-        resample_us=resample_us,
+        resample=resample_us,
         now=NOON + timedelta(days=1),
     )
     return {
-        width // 1_000_000: {
+        int(width) // 1_000_000: {
             at // 1_000_000 - NOON_S: value
             for at, value in zip(series.times_us.tolist(), series.values.tolist(), strict=True)
             if not math.isnan(value)
