@@ -11,7 +11,7 @@ from collectors.definitions.files import Catalogue
 from collectors.listening import Message, read_message, reason_kept, reason_of, record
 from collectors.notifications import Malformed
 from collectors.store import dead_letters, heard
-from collectors.store.dead_letters import DeadLetter, DeadLetterState
+from collectors.store.dead_letters import DeadLetter, DeadLetterState, OpenedLetter, WaitingLetters
 from foundation.database import Transaction
 from foundation.errors import Conflict, Invalid, NotFound
 
@@ -35,20 +35,20 @@ class DeadLetterCut(Conflict):
 
     def __init__(self, letter: DeadLetter) -> None:
         super().__init__(
-            f"only {len(letter.body)} of the message's {letter.body_bytes} bytes were kept, so it cannot be replayed; discard it"
+            f"only {letter.kept_bytes} of the message's {letter.body_bytes} bytes were kept, so it cannot be replayed; discard it"
         )
 
 
 def list_dead_letters(
     tx: Transaction, *, state: DeadLetterState | None, after: UUID | None, limit: int
 ) -> Sequence[DeadLetter]:
-    """Return letters, the newest first, those after one that is known."""
+    """Return letters without their messages, the newest first, those after one that is known."""
     return dead_letters.list_letters(tx, state=state, after=after, limit=limit)
 
 
-def get_dead_letter(tx: Transaction, letter_id: UUID) -> DeadLetter:
-    """Return a letter. Raises DeadLetterNotFound."""
-    letter = dead_letters.find_letter(tx, letter_id)
+def get_dead_letter(tx: Transaction, letter_id: UUID) -> OpenedLetter:
+    """Return a letter with its message. Raises DeadLetterNotFound."""
+    letter = dead_letters.open_letter(tx, letter_id)
     if letter is None:
         raise DeadLetterNotFound(letter_id)
     return letter
@@ -74,7 +74,7 @@ def replay_dead_letter(tx: Transaction, letter_id: UUID, *, catalogue: Catalogue
     return replace(letter, state="replayed", settled_at=now)
 
 
-def take_again(tx: Transaction, letter: DeadLetter, *, catalogue: Catalogue, now: datetime) -> None:
+def take_again(tx: Transaction, letter: OpenedLetter, *, catalogue: Catalogue, now: datetime) -> None:
     """Record what the message says unless that was done. Raises Malformed and Invalid; what was done by then is to be undone."""
     read = read_message(Message(letter.body, letter.exchange, letter.routing_key), catalogue)
     told = read.notification
@@ -91,9 +91,9 @@ def discard_dead_letter(tx: Transaction, letter_id: UUID, *, now: datetime) -> D
     return replace(letter, state="discarded", settled_at=now)
 
 
-def waiting_letter(tx: Transaction, letter_id: UUID) -> DeadLetter:
+def waiting_letter(tx: Transaction, letter_id: UUID) -> OpenedLetter:
     """Return a letter that waits, locked until the transaction ends."""
-    letter = dead_letters.find_letter(tx, letter_id, for_update=True)
+    letter = dead_letters.open_letter(tx, letter_id, for_update=True)
     if letter is None:
         raise DeadLetterNotFound(letter_id)
     if letter.state != "waiting":
@@ -101,6 +101,6 @@ def waiting_letter(tx: Transaction, letter_id: UUID) -> DeadLetter:
     return letter
 
 
-def count_dead_letters(tx: Transaction) -> int:
-    """Count the letters that wait."""
-    return dead_letters.count_waiting(tx)
+def measure_dead_letters(tx: Transaction) -> WaitingLetters:
+    """Measure the letters that wait."""
+    return dead_letters.measure_waiting(tx)

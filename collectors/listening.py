@@ -10,9 +10,9 @@ import psycopg
 from collectors.definitions.files import Catalogue
 from collectors.notifications import Fact, Malformed, Notification, Reading, facts_of, read_notification
 from collectors.store import dead_letters, heard
-from collectors.store.dead_letters import Burial
+from collectors.store.dead_letters import Burial, WaitingLetters
 from foundation.database import Transaction
-from foundation.errors import Invalid
+from foundation.errors import Invalid, Unavailable
 from foundation.ids import new_id
 from metering import service as metering
 from metering.existence import ResourceEvent
@@ -26,6 +26,15 @@ REASON_LENGTH_MAX = 1_000
 HEARD_DAYS = 30
 SETTLED_DAYS = 90
 FORGOTTEN_AT_ONCE_MAX = 10_000
+LETTERS_BYTES_MAX = 1 << 30
+"""So much room the letters that wait may take, unless another bound is given; listeners at work together may each pass it by a batch."""
+
+
+class DeadLettersFull(Unavailable):
+    """What cannot be taken cannot be kept either: it stays with the broker until there is room."""
+
+    def __init__(self, waiting: WaitingLetters, bytes_max: int) -> None:
+        super().__init__(f"{waiting.count} dead letters wait and take {waiting.bytes} of {bytes_max} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +65,18 @@ class Read:
     facts: tuple[Fact, ...]
 
 
-def take_messages(tx: Transaction, messages: Sequence[Message], *, catalogue: Catalogue, now: datetime) -> Taken:
+def take_messages(
+    tx: Transaction,
+    messages: Sequence[Message],
+    *,
+    catalogue: Catalogue,
+    now: datetime,
+    letters_bytes_max: int = LETTERS_BYTES_MAX,
+) -> Taken:
     """Take messages in, in the caller's transaction; after its commit none of them need be delivered again.
 
     A message of known id counts once, for ever: it is noted, and what it makes has its identity from the message's id.
+    Raises DeadLettersFull where what cannot be taken cannot be kept either; then nothing is to be committed.
     """
     assert len(messages) <= MESSAGES_MAX, "the listener's batch is bounded"
     told: dict[str, Read] = {}
@@ -82,8 +99,7 @@ def take_messages(tx: Transaction, messages: Sequence[Message], *, catalogue: Ca
     fresh = [read for message_id, read in told.items() if message_id in new]
     refused = record(tx, fresh, now=now)
     heard.unhear(tx, [fault.message_id for _, fault in refused if fault.message_id])
-    for message, fault in [*faults, *refused]:
-        bury(tx, message, fault, now=now)
+    bury(tx, [*faults, *refused], now=now, letters_bytes_max=letters_bytes_max)
     return Taken(len(fresh) - len(refused), repeated + len(told) - len(fresh), ignored, len(faults) + len(refused))
 
 
@@ -254,10 +270,28 @@ def reason_of(error: Exception) -> str:
     return error.message if isinstance(error, Invalid) else " ".join(str(error).split())
 
 
-def bury(tx: Transaction, message: Message, fault: Malformed, *, now: datetime) -> None:
-    """Keep a message that cannot be taken, with why."""
+def bury(
+    tx: Transaction,
+    faults: Sequence[tuple[Message, Malformed]],
+    *,
+    now: datetime,
+    letters_bytes_max: int = LETTERS_BYTES_MAX,
+) -> None:
+    """Keep messages that cannot be taken, with why. Raises DeadLettersFull where there is no room for all of them."""
+    burials = [burial_of(message, fault) for message, fault in faults]
+    if not burials:
+        return
+    waiting = dead_letters.measure_waiting(tx)
+    if waiting.bytes + sum(burial.room_bytes for burial in burials) > letters_bytes_max:
+        raise DeadLettersFull(waiting, letters_bytes_max)
+    for burial in burials:
+        dead_letters.bury(tx, burial, now=now)
+
+
+def burial_of(message: Message, fault: Malformed) -> Burial:
+    """Return what is kept of a message that cannot be taken."""
     is_too_long = len(message.body) > MESSAGE_BYTES_MAX
-    burial = Burial(
+    return Burial(
         id=new_id(),
         body=message.body,
         kept_bytes=KEPT_BYTES_MAX if is_too_long else len(message.body),
@@ -267,7 +301,6 @@ def bury(tx: Transaction, message: Message, fault: Malformed, *, now: datetime) 
         event_type=plain(fault.event_type),
         reason=reason_kept(fault.reason),
     )
-    dead_letters.bury(tx, burial, now=now)
 
 
 def reason_kept(reason: str) -> str:

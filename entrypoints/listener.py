@@ -21,13 +21,23 @@ from collectors.definitions.files import (
     load_catalogue,
     read_files,
 )
-from collectors.listening import MESSAGES_MAX, Message, Taken, bury, forget_heard, forget_settled, take_messages
+from collectors.listening import (
+    LETTERS_BYTES_MAX,
+    MESSAGES_MAX,
+    DeadLettersFull,
+    Message,
+    Taken,
+    bury,
+    forget_heard,
+    forget_settled,
+    take_messages,
+)
 from collectors.notifications import Malformed
 from entrypoints.logs import configure_logs
 from entrypoints.notification_queue import BrokerAway, NotificationQueue, QueueOptions, place_of
 from entrypoints.preflight import describe_wrong
 from foundation.clock import utc_now
-from foundation.database import Pool, open_pool, transaction
+from foundation.database import Pool, Transaction, open_pool, transaction
 from foundation.errors import Unavailable
 from foundation.instruments import recorder
 from foundation.settings import Settings
@@ -40,6 +50,7 @@ CLASHES_MAX = 3
 IDLE_WAIT_S = 0.5
 FORGET_INTERVAL_S = 3600.0
 TOLD_INTERVAL_S = 60.0
+MEND_FULL = "nepho dead-letters list, then replay or discard them; or more room by NEPHO_DEAD_LETTERS_MIB_MAX"
 
 log = structlog.get_logger()
 
@@ -65,6 +76,12 @@ class ListenerSettings(Settings):
     )
     notification_batch_wait_ms: int = Field(
         default=200, ge=0, le=10_000, description="how long a message may wait for others"
+    )
+    dead_letters_mib_max: int = Field(
+        default=LETTERS_BYTES_MAX >> 20,
+        ge=10,
+        le=1 << 20,
+        description="room for dead letters that wait; once it is used up, what cannot be taken stays with the broker",
     )
 
     def queue_options(self, catalogue: Catalogue) -> QueueOptions:
@@ -118,6 +135,7 @@ class Listener:
     batching: Batching
     clock: Callable[[], datetime]
     stopping: threading.Event
+    letters_bytes_max: int = LETTERS_BYTES_MAX
     _pool: Pool | None = None
     _told: dict[str, int] = field(default_factory=dict[str, int])
     _told_at: float = 0.0
@@ -172,6 +190,11 @@ class Listener:
         while not self.stopping.is_set():
             try:
                 taken = self._take(self.queue.pending)
+            except DeadLettersFull as error:
+                wait_s = backoff_s(failures)
+                failures += 1
+                log.error("listener.dead_letters_full", reason=error.message, mend=MEND_FULL, again_in_s=wait_s)
+                self._idle(wait_s)
             except Unavailable as error:
                 wait_s = min(backoff_s(failures), DATABASE_WAIT_S_MAX)
                 failures += 1
@@ -203,9 +226,11 @@ class Listener:
         for _ in range(CLASHES_MAX):
             try:
                 with transaction(self._database()) as tx:
-                    return take_messages(tx, messages, catalogue=self.catalogue, now=self.clock())
+                    return self._take_in(tx, messages)
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                 log.info("listener.clashed", messages=len(messages))
+            except DeadLettersFull:
+                break
             except Unavailable:
                 raise
             except Exception:
@@ -219,16 +244,22 @@ class Listener:
         for message in messages:
             try:
                 with transaction(self._database()) as tx:
-                    taken = take_messages(tx, [message], catalogue=self.catalogue, now=self.clock())
+                    taken = self._take_in(tx, [message])
             except Unavailable:
                 raise
             except Exception as error:
                 log.exception("listener.message_failed", exchange=message.exchange)
                 with transaction(self._database()) as tx:
-                    bury(tx, message, Malformed(f"{type(error).__name__}: {error}"), now=self.clock())
+                    fault = Malformed(f"{type(error).__name__}: {error}")
+                    bury(tx, [(message, fault)], now=self.clock(), letters_bytes_max=self.letters_bytes_max)
                 taken = Taken(dead=1)
             total = added(total, taken)
         return total
+
+    def _take_in(self, tx: Transaction, messages: Sequence[Message]) -> Taken:
+        return take_messages(
+            tx, messages, catalogue=self.catalogue, now=self.clock(), letters_bytes_max=self.letters_bytes_max
+        )
 
     def _count(self, taken: Taken) -> None:
         for name in ("taken", "repeated", "ignored", "dead"):
@@ -328,6 +359,7 @@ def main(settings: ListenerSettings | None = None) -> int:
         Batching(chosen.notification_batch, chosen.notification_batch_wait_ms / 1000),
         utc_now,
         stopping,
+        chosen.dead_letters_mib_max << 20,
     ).run()
 
 

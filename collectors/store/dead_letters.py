@@ -15,10 +15,10 @@ DeadLetterState = Literal["waiting", "replayed", "discarded"]
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that could not be taken; `body_bytes` is how long it was, which is more than what is kept of a very long one."""
+    """A message that could not be taken; `body_bytes` is how long it was, `kept_bytes` less than that where it was very long."""
 
     id: UUID
-    body: bytes
+    kept_bytes: int
     body_bytes: int
     exchange: str
     routing_key: str
@@ -34,8 +34,27 @@ class DeadLetter:
     @property
     def is_whole(self) -> bool:
         """Tell whether all of it was kept, so that it can be replayed."""
-        return len(self.body) == self.body_bytes
+        return self.kept_bytes == self.body_bytes
 
+
+@dataclass(frozen=True, slots=True)
+class OpenedLetter(DeadLetter):
+    """The same with the message itself, as far as it was kept."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLetters:
+    """How many letters wait, how much room they take, and since when the oldest does."""
+
+    count: int
+    bytes: int
+    since: datetime | None
+
+
+LETTER_BYTES = 1 << 10
+"""What is reckoned for a letter beside its message."""
 
 BURY: LiteralString = """
     INSERT INTO dead_letter AS d (id, digest, body, body_bytes, exchange, routing_key, message_id, event_type, reason,
@@ -60,6 +79,11 @@ class Burial:
     event_type: str | None
     reason: str
 
+    @property
+    def room_bytes(self) -> int:
+        """How much room it takes, reckoned as `measure_waiting` does."""
+        return min(self.kept_bytes, len(self.body)) + LETTER_BYTES
+
 
 def bury(tx: Transaction, burial: Burial, *, now: datetime) -> None:
     """Keep a message; the same bytes again are the same letter, seen once more."""
@@ -81,7 +105,7 @@ def bury(tx: Transaction, burial: Burial, *, now: datetime) -> None:
 
 
 COLUMNS: LiteralString = """
-    id, body, body_bytes, exchange, routing_key, message_id, event_type, reason, state, times_seen, first_seen_at,
+    id, octet_length(body) AS kept_bytes, body_bytes, exchange, routing_key, message_id, event_type, reason, state, times_seen, first_seen_at,
     last_seen_at, settled_at
 """
 LIST_LETTERS: LiteralString = (
@@ -97,21 +121,21 @@ LIST_LETTERS: LiteralString = (
 def list_letters(
     tx: Transaction, *, state: DeadLetterState | None, after: UUID | None, limit: int
 ) -> Sequence[DeadLetter]:
-    """Return letters, the newest first."""
+    """Return letters, the newest first, without their messages, which are long."""
     with tx.cursor(row_factory=class_row(DeadLetter)) as cursor:
         return cursor.execute(LIST_LETTERS, {"state": state, "after": after, "limit": limit}).fetchall()
 
 
-FIND_LETTER: LiteralString = "SELECT " + COLUMNS + " FROM dead_letter WHERE id = %s"
+OPEN_LETTER: LiteralString = "SELECT body, " + COLUMNS + " FROM dead_letter WHERE id = %s"
 LOCK_LETTER: LiteralString = "SELECT FROM dead_letter WHERE id = %s FOR UPDATE"
 
 
-def find_letter(tx: Transaction, letter_id: UUID, *, for_update: bool = False) -> DeadLetter | None:
-    """Return a letter, locked where it is to be settled."""
+def open_letter(tx: Transaction, letter_id: UUID, *, for_update: bool = False) -> OpenedLetter | None:
+    """Return a letter with its message, locked where it is to be settled."""
     if for_update:
         tx.execute(LOCK_LETTER, (letter_id,))
-    with tx.cursor(row_factory=class_row(DeadLetter)) as cursor:
-        return cursor.execute(FIND_LETTER, (letter_id,)).fetchone()
+    with tx.cursor(row_factory=class_row(OpenedLetter)) as cursor:
+        return cursor.execute(OPEN_LETTER, (letter_id,)).fetchone()
 
 
 SETTLE: LiteralString = "UPDATE dead_letter SET state = %(state)s, settled_at = %(now)s WHERE id = %(id)s"
@@ -130,14 +154,18 @@ def keep_reason(tx: Transaction, letter_id: UUID, reason: str) -> None:
     tx.execute(RENAME_REASON, {"id": letter_id, "reason": reason})
 
 
-COUNT_WAITING: LiteralString = "SELECT count(*) FROM dead_letter WHERE state = 'waiting'"
+MEASURE_WAITING: LiteralString = """
+    SELECT count(*) AS count, coalesce(sum(octet_length(body) + %s), 0)::bigint AS bytes, min(first_seen_at) AS since
+    FROM dead_letter WHERE state = 'waiting'
+"""
 
 
-def count_waiting(tx: Transaction) -> int:
-    """Count the letters that wait."""
-    row = tx.execute(COUNT_WAITING).fetchone()
+def measure_waiting(tx: Transaction) -> WaitingLetters:
+    """Measure the letters that wait."""
+    with tx.cursor(row_factory=class_row(WaitingLetters)) as cursor:
+        row = cursor.execute(MEASURE_WAITING, (LETTER_BYTES,)).fetchone()
     assert row is not None
-    return int(row[0])
+    return row
 
 
 FORGET_SETTLED: LiteralString = """

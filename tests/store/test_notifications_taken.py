@@ -32,19 +32,23 @@ from collectors.dead_letters import (
     DeadLetterNotFound,
     DeadLetterSettled,
     discard_dead_letter,
+    get_dead_letter,
     list_dead_letters,
+    measure_dead_letters,
     replay_dead_letter,
 )
 from collectors.definitions.files import Catalogue, load_catalogue
 from collectors.listening import (
     KEPT_BYTES_MAX,
     MESSAGE_BYTES_MAX,
+    DeadLettersFull,
     Message,
     Taken,
     forget_heard,
     forget_settled,
     take_messages,
 )
+from collectors.store.dead_letters import LETTER_BYTES
 from foundation.database import Pool, Transaction, transaction
 from foundation.interval import TimeInterval
 from metering.model import resource_id_of
@@ -279,9 +283,10 @@ def test_letters_are_listed_the_newest_first_from_a_known_one_on(tx: Transaction
     for body in bodies:
         take(tx, [body])
     first, second, *_ = list_dead_letters(tx, state="waiting", after=None, limit=2)
-    assert (first.body, second.body) == (bodies[2], bodies[1])
+    assert [get_dead_letter(tx, one.id).body for one in (first, second)] == [bodies[2], bodies[1]]
+    assert (first.kept_bytes, first.body_bytes, first.is_whole) == (32, 32, True)
     (third,) = list_dead_letters(tx, state="waiting", after=second.id, limit=1)
-    assert third.body == bodies[0]
+    assert get_dead_letter(tx, third.id).body == bodies[0]
 
 
 def test_a_volume_s_time_and_swift_s_bytes_stand_on_the_invoice_and_can_be_explained(pool: Pool):
@@ -340,3 +345,24 @@ def test_a_resource_keeps_a_revision_for_each_change_and_none_for_a_repeat(tx: T
     take(tx, [Told("volume.delete.end", a_volume(volume, project, **attached), 30)])
     row = tx.execute(COUNT_REVISIONS, (resource_id_of(volume),)).fetchone()
     assert row == (2,)
+
+
+def test_what_cannot_be_kept_either_is_refused_whole_and_stays_with_the_broker(tx: Transaction):
+    body = uuid4().bytes * 64
+    room = measure_dead_letters(tx).bytes + len(body) + LETTER_BYTES
+    good, bad = a_request(uuid4().hex), body + b"!"
+    for letters_bytes_max in (room, room + 1):
+        with pytest.raises(DeadLettersFull, match="dead letters wait and take"), tx.transaction():
+            take_messages(
+                tx,
+                [as_message(one) for one in (good, bad, body)],
+                catalogue=catalogue(),
+                now=NOW,
+                letters_bytes_max=letters_bytes_max,
+            )
+    assert measure_dead_letters(tx).bytes == room - len(body) - LETTER_BYTES
+    kept = take_messages(
+        tx, [as_message(good), as_message(body)], catalogue=catalogue(), now=NOW, letters_bytes_max=room
+    )
+    assert kept == Taken(taken=1, dead=1)
+    assert measure_dead_letters(tx).bytes == room
