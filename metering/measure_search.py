@@ -10,12 +10,11 @@ import numpy as np
 
 from foundation.errors import Invalid
 from metering.aggregates import Floats
-from metering.operations import BINARY
+from metering.operations import BINARY, NODES_MAX
 
 Condition: TypeAlias = Callable[[Floats], Floats]
 
 DEPTH_MAX = 30
-TERMS_MAX = 1_000
 SYNONYMS: Mapping[str, str] = {"×": "*", "÷": "/"}
 JOINS: Mapping[str, Callable[[Floats, Floats], Floats]] = {
     "and": np.logical_and, "∧": np.logical_and, "or": np.logical_or, "∨": np.logical_or,
@@ -33,7 +32,25 @@ def parse_measure_search(query: object) -> Condition:
     """Return the condition that a search means: from values to those that it finds, as ones and zeros."""
     if not isinstance(query, dict):
         raise MeasureSearchInvalid("it is an object with one operator")
-    return condition_of(cast("dict[str, object]", query), depth=0)
+    search = cast("dict[str, object]", query)
+    require_few_parts(search)
+    return condition_of(search, depth=0)
+
+
+def require_few_parts(search: Mapping[str, object]) -> None:
+    """Refuse a search of too many parts, however they are nested: each of them looks at every value."""
+    waiting: list[object] = [search]
+    parts = 0
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting.extend(cast("list[object]", part))
+            continue
+        parts += 1
+        if parts > NODES_MAX:
+            raise MeasureSearchInvalid(f"more than {NODES_MAX} parts")
+        if isinstance(part, dict):
+            waiting.extend(cast("dict[str, object]", part).values())
 
 
 def condition_of(query: Mapping[str, object], *, depth: int) -> Condition:
@@ -45,8 +62,8 @@ def condition_of(query: Mapping[str, object], *, depth: int) -> Condition:
     name, operand = next(iter(query.items()))
     word = SYNONYMS.get(name.lower(), name.lower())
     if word in JOINS:
-        if not isinstance(operand, list) or not 1 <= len(cast("list[object]", operand)) <= TERMS_MAX:
-            raise MeasureSearchInvalid(f"'{name[:20]}' takes a list of 1 to {TERMS_MAX} terms")
+        if not isinstance(operand, list) or not operand:
+            raise MeasureSearchInvalid(f"'{name[:20]}' takes a list of terms")
         return joined(JOINS[word], [term_of(one, depth=depth + 1) for one in cast("list[object]", operand)])
     if word not in BINARY:
         raise MeasureSearchInvalid(f"'{name[:20]}' is not an operator")
