@@ -189,10 +189,7 @@ def mark_for_repair(tx: Transaction, differences: Sequence[Difference]) -> int:
     chosen = sorted(
         {(d.metric_key, microseconds_of(d.bucket), d.granularity_us) for d in differences if d.recomputed is not None}
     )
-    for shard in range(SHARD_COUNT):
-        own = [bucket for bucket in chosen if bucket[0] % SHARD_COUNT == shard]
-        if own:
-            keys = [key for key, _, _ in own]
-            ends = [start + width - 1 for _, start, width in own]
-            mark_dirty(tx, [DirtyRanges(shard, keys, [start for _, start, _ in own], ends)])
+    mark_dirty(
+        tx, [DirtyRanges(key % SHARD_COUNT, [key], [start], [start + width - 1]) for key, start, width in chosen]
+    )
     return len(chosen)

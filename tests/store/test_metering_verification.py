@@ -19,6 +19,7 @@ from metering.service import ingest_samples, roll_up_shard, shard_lease, verific
 from metering.verification import COLUMNS, Difference
 from tests.conftest import own_pool
 from tests.metering_builders import RECEIVED_AT, a_sample, at
+from tests.statements import counted_statements
 
 BOOT = 1_700_000_000_000_000
 LONG = (at(-86_400 * 365), at(86_400 * 365))
@@ -164,6 +165,21 @@ def test_a_rollup_without_readings_is_found_and_never_marked_for_repair(tx: Tran
     gone = [one for one in found if one.recomputed is None]
     assert verification.mark_for_repair(tx, gone) == 0
     assert tx.execute("SELECT count(*) FROM dirty_mark").fetchone() == (0,)
+
+
+def test_a_repair_is_one_statement_whichever_shards_it_concerns(tx: Transaction) -> None:
+    wrong = [
+        Difference(new_id(), key, "cpu", 60_000_000, at(60 * key), "sum", "1", "2")
+        for key in range(1, 2 * SHARD_COUNT + 1)
+    ]
+    with counted_statements(tx) as counted:
+        assert verification.mark_for_repair(tx, wrong) == 2 * SHARD_COUNT
+    assert counted.statements == 1
+    marks = tx.execute("SELECT shard, metric_keys, first_ats FROM dirty_mark ORDER BY shard").fetchall()
+    assert [shard for shard, _, _ in marks] == [*range(SHARD_COUNT)]
+    for shard, keys, first_ats in marks:
+        assert {key % SHARD_COUNT for key in keys} == {shard}
+        assert first_ats == [at(60 * key) for key in keys]
 
 
 def test_late_readings_wait_and_are_proven_once_they_are_rolled_up(tx: Transaction) -> None:
