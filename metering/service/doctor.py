@@ -39,7 +39,7 @@ def examine_metering(tx: Transaction, *, now: datetime) -> Diagnosis:
         polls_max=POLLS_A_CLOCK,
         sources_max=SOURCES_MAX,
     )
-    readings = store.list_last_readings(
+    followed = store.read_last(
         tx,
         types=PARTS,
         read_before=now - STOPPED_AFTER_MIN,
@@ -47,14 +47,13 @@ def examine_metering(tx: Transaction, *, now: datetime) -> Diagnosis:
         metrics_max=METRICS_MAX,
         readings_max=READINGS_MAX,
     )
-    instances, metrics = store.count_followed(tx, types=PARTS, instances_max=INSTANCES_MAX, metrics_max=METRICS_MAX)
     found = [finding for source in sources for finding in findings_of_source(source, now=now)]
-    found += findings_of_metrics(readings, {source.source: source for source in sources}, now=now)
+    found += findings_of_metrics(followed.last_readings, {source.source: source for source in sources}, now=now)
     is_cut = (
         len(found) > FINDINGS_MAX
         or len(sources) == SOURCES_MAX
-        or len(readings) == READINGS_MAX
-        or instances == INSTANCES_MAX
-        or metrics == METRICS_MAX
+        or len(followed.last_readings) == READINGS_MAX
+        or followed.instances == INSTANCES_MAX
+        or followed.metrics == METRICS_MAX
     )
-    return Diagnosis(tuple(found[:FINDINGS_MAX]), len(sources), instances, metrics, is_cut)
+    return Diagnosis(tuple(found[:FINDINGS_MAX]), len(sources), followed.instances, followed.metrics, is_cut)

@@ -1,6 +1,7 @@
 """What the doctor looks at: hosts and their polls of the last day, and the last reading of each metric of a running instance."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
 
@@ -88,26 +89,38 @@ FOLLOWED: LiteralString = (
 """
 )
 
-LIST_LAST_READINGS: LiteralString = (
+READ_LAST: LiteralString = (
     FOLLOWED
-    + """
-    SELECT f.id AS resource_id, f.resource_type, f.instance_id, f.name AS instance_name, f.since AS running_since,
-        f.host AS source, f.metric, m.observed_at AS read_at
-    FROM followed f
-    CROSS JOIN LATERAL (
-        SELECT observed_at FROM measure WHERE metric_key = f.key ORDER BY observed_at DESC LIMIT 1
-    ) m
-    WHERE m.observed_at < %(read_before)s
-        AND EXISTS (SELECT FROM poll WHERE source = f.host AND observed_at = m.observed_at)
-    LIMIT %(readings_max)s
+    + """,
+    last_reading AS (
+        SELECT f.id AS resource_id, f.resource_type, f.instance_id, f.name AS instance_name, f.since AS running_since,
+            f.host AS source, f.metric, m.observed_at AS read_at
+        FROM followed f
+        CROSS JOIN LATERAL (
+            SELECT observed_at FROM measure WHERE metric_key = f.key ORDER BY observed_at DESC LIMIT 1
+        ) m
+        WHERE m.observed_at < %(read_before)s
+            AND EXISTS (SELECT FROM poll WHERE source = f.host AND observed_at = m.observed_at)
+        LIMIT %(readings_max)s
+    )
+    SELECT n.instances, n.metrics, l.*
+    FROM (SELECT (SELECT count(*) FROM running) AS instances, (SELECT count(*) FROM followed) AS metrics) n
+    LEFT JOIN last_reading l ON true
 """
 )
 """Only what a poll brought is expected from the next one: a metric that comes once, at an event, has not stopped."""
 
-COUNT_FOLLOWED: LiteralString = FOLLOWED + "SELECT (SELECT count(*) FROM running), (SELECT count(*) FROM followed)"
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How many instances run and how many metrics they have, as far as they are looked at, and the last readings asked for."""
+
+    instances: int
+    metrics: int
+    last_readings: Sequence[LastReading]
 
 
-def list_last_readings(
+def read_last(
     tx: Transaction,
     *,
     types: Sequence[str],
@@ -115,7 +128,7 @@ def list_last_readings(
     instances_max: int,
     metrics_max: int,
     readings_max: int,
-) -> Sequence[LastReading]:
+) -> Followed:
     """Return the polled metrics of running instances, and of what belongs to them, whose last reading is before an instant."""
     parameters = {
         "types": list(types),
@@ -124,13 +137,7 @@ def list_last_readings(
         "metrics_max": metrics_max,
         "readings_max": readings_max,
     }
-    with many_small_probes(tx), tx.cursor(row_factory=class_row(LastReading)) as cursor:
-        return cursor.execute(LIST_LAST_READINGS, parameters, prepare=False).fetchall()
-
-
-def count_followed(tx: Transaction, *, types: Sequence[str], instances_max: int, metrics_max: int) -> tuple[int, int]:
-    """Return how many instances run and how many metrics they have, as far as they are looked at."""
-    parameters = {"types": list(types), "instances_max": instances_max, "metrics_max": metrics_max}
-    row = tx.execute(COUNT_FOLLOWED, parameters).fetchone()
-    assert row is not None
-    return int(row[0]), int(row[1])
+    with many_small_probes(tx):
+        rows = tx.execute(READ_LAST, parameters, prepare=False).fetchall()
+    last_readings = [LastReading(*row[2:]) for row in rows if row[2] is not None]
+    return Followed(int(rows[0][0]), int(rows[0][1]), last_readings)

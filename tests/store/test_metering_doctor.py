@@ -15,6 +15,7 @@ from metering.completeness import Poll
 from metering.service import examine_metering, ingest_samples, record_lifecycle_event, record_poll
 from tests.conftest import own_pool
 from tests.metering_builders import RECEIVED_AT, a_sample, an_event, at
+from tests.statements import counted_statements
 
 MINUTE = 60_000_000
 NOW = at(3600)
@@ -126,3 +127,12 @@ def test_the_command_prints_each_finding_and_ends_with_it(pool: Pool, capsys: py
         with transaction(pool) as tx:
             tx.execute("DELETE FROM lifecycle_event")
             tx.execute("DELETE FROM resource")
+
+
+def test_the_doctor_looks_at_sources_and_at_metrics_once_each(tx: Transaction) -> None:
+    a_guest(tx, "kvm-once")
+    with counted_statements(tx) as counted:
+        diagnosis = examine_metering(tx, now=NOW)
+    assert (diagnosis.instances, diagnosis.metrics) == (1, 1)
+    own_readings = [text for text in counted.texts if "FROM running" in text and "metric" in text]
+    assert len(own_readings) == 1
