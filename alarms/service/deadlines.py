@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import psycopg
@@ -27,10 +27,9 @@ class Deadline:
         if store.limit_statements_until(tx, self.until, most_s=self.statement_s) <= 0:
             raise OutOfTime
 
-    def shorter(self, tx: Transaction, *, whole_s: float, statement_s: float | None = None) -> "Deadline":
+    def shorter(self, tx: Transaction, *, whole_s: float) -> "Deadline":
         """Return a deadline for a part of it, which ends with the whole at the latest."""
-        until = min(self.until, store.instant_after(tx, whole_s))
-        return Deadline(until, self.statement_s if statement_s is None else statement_s)
+        return replace(self, until=min(self.until, store.instant_after(tx, whole_s)))
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """Evaluating what is due: one transaction claims the alarms, reads all their windows at once, and writes what they say."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from alarms.evaluation import Verdict, evaluate
+from alarms.evaluation import Missing, Verdict, evaluate
 from alarms.model import Alarm
 from alarms.service.deadlines import Deadline, OutOfTime, within
 from alarms.service.diagnosis import find_missing
@@ -23,12 +23,20 @@ SLOW_AGAIN_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a statement may take that reads the windows of all due alarms, and of some of them; how long the whole may."""
+    """How long a statement may take that reads the windows of all due alarms, and of some of them; how long the whole may.
+
+    Of the whole, so much is kept for a last alarm read alone: it is called slow only after it had the time of one.
+    """
 
     all_s: float = 10.0
     some_s: float = 3.0
     diagnosis_s: float = 5.0
     whole_s: float = 25.0
+
+    @property
+    def alone_s(self) -> float:
+        """How long an alarm has that is read alone because many took too long."""
+        return min(self.some_s, self.whole_s / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +64,9 @@ def evaluate_due(
     claimed = store.claim_due(tx, now, limit=min(limit, EVALUATE_MAX))
     if not claimed:
         return EvaluationResult(0, 0)
-    awake = [alarm for alarm in claimed if is_within(alarm.spec.time_constraints, now)]
     asleep = [alarm for alarm in claimed if not is_within(alarm.spec.time_constraints, now)]
+    sleeping = {alarm.id for alarm in asleep}
+    awake = [alarm for alarm in claimed if alarm.id not in sleeping]
     store.postpone(tx, [(alarm.id, next_evaluation(alarm, now)) for alarm in asleep])
     judged, verdicts = judge_in_time(tx, awake, now=now, patience=patience or Patience())
     if verdicts is None:
@@ -75,8 +84,10 @@ def judge_in_time(
     tx: Transaction, alarms: Sequence[Alarm], *, now: datetime, patience: Patience
 ) -> tuple[Sequence[Alarm], Mapping[UUID, Verdict] | None]:
     """Judge as many of the first alarms as can be read in time; where even one cannot, return it alone and no verdict."""
-    with within(tx, whole_s=patience.whole_s, statement_s=patience.all_s) as whole:
-        deadline = whole
+    with within(tx, whole_s=patience.whole_s - patience.alone_s, statement_s=patience.all_s) as of_all:
+        of_some = replace(of_all, statement_s=patience.some_s)
+        of_one = replace(of_some, until=of_all.until + timedelta(seconds=patience.alone_s))
+        deadline = of_all
         while True:
             try:
                 return alarms, judge(tx, alarms, now=now, deadline=deadline, diagnosis_s=patience.diagnosis_s)
@@ -84,7 +95,7 @@ def judge_in_time(
                 if len(alarms) == 1:
                     return alarms, None
             alarms = alarms[: max(1, len(alarms) // SHRINK_BY)]
-            deadline = whole.shorter(tx, whole_s=patience.whole_s, statement_s=patience.some_s)
+            deadline = of_one if len(alarms) == 1 else of_some
 
 
 def judge(
@@ -93,7 +104,9 @@ def judge(
     """Read the windows of all alarms set-based and judge each; nothing is written. Raises OutOfTime."""
     windows = read_points(tx, [to_window_query(alarm, now) for alarm in alarms], deadline=deadline)
     short = [alarm for alarm in alarms if len(windows.get(alarm.id, ())) < alarm.spec.rule.evaluation_periods]
-    missing = find_missing(tx, short, now=now, deadline=deadline.shorter(tx, whole_s=diagnosis_s))
+    missing: Mapping[UUID, Missing] = {}
+    if short:
+        missing = find_missing(tx, short, now=now, deadline=deadline.shorter(tx, whole_s=diagnosis_s))
     return {
         alarm.id: evaluate(
             alarm.spec.rule, alarm.state, points=windows.get(alarm.id, ()), missing=missing.get(alarm.id)

@@ -1,6 +1,7 @@
 """An evaluation keeps one deadline over all that it reads, and a new alarm that cannot keep it is told what to mend."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from alarms.service import alarms as making
 from foundation.database import Pool, transaction
 from foundation.ids import new_id
 from identity.model import Caller
-from tests.alarm_builders import NOW, an_alarm
+from tests.alarm_builders import NOW, an_alarm, feed
 from tests.compute_builders import a_caller
 
 ALARMS = 8
@@ -73,6 +74,41 @@ def test_the_whole_evaluation_has_one_deadline(pool: Pool, committed_alarms: Seq
     assert after is not None
     assert (result.evaluated, result.slow in committed_alarms) == (0, True)
     assert (after[0] - before[0]).total_seconds() < 2
+
+
+def test_an_alarm_is_put_off_only_after_it_had_the_time_of_one_alone(
+    pool: Pool, caller: Caller, committed_alarms: Sequence[UUID]
+) -> None:
+    watched, until = new_id(), NOW - timedelta(hours=1)
+    with transaction(pool) as tx:
+        feed(tx, caller, resource_id=watched, values=[1], until=until)
+        slow = an_alarm(tx, caller, resource_id=watched, now=NOW + timedelta(seconds=1)).id
+    with transaction(pool) as other:
+        other.execute("LOCK TABLE measure IN ACCESS EXCLUSIVE MODE")
+        with transaction(pool) as tx:
+            patience = service.Patience(all_s=0.6, some_s=0.3, whole_s=0.6)
+            result = service.evaluate_due(tx, NOW + timedelta(seconds=1), patience=patience)
+    assert (result.evaluated, result.slow) == (1, None)
+    with transaction(pool) as tx:
+        tx.execute("DELETE FROM alarm WHERE id = %s", (slow,))
+
+
+def test_an_alarm_that_takes_too_long_can_be_switched_off_but_not_given_another_such_rule(
+    pool: Pool, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "FIRST_READING_S", 0.2)
+    with transaction(pool) as tx:
+        alarm = an_alarm(tx, caller, resource_id=new_id())
+    off = replace(alarm.spec, enabled=False)
+    with transaction(pool) as other:
+        other.execute("LOCK TABLE resource IN ACCESS EXCLUSIVE MODE")
+        with transaction(pool) as tx:
+            assert not service.update_alarm(tx, alarm.id, spec=off, caller=caller, now=NOW).spec.enabled
+        wider = replace(off, rule=replace(off.rule, evaluation_periods=9))
+        with pytest.raises(AlarmTooSlow), transaction(pool) as tx:
+            service.update_alarm(tx, alarm.id, spec=wider, caller=caller, now=NOW)
+    with transaction(pool) as tx:
+        tx.execute("DELETE FROM alarm WHERE project_id = %s", (caller.project_id,))
 
 
 def test_an_alarm_whose_window_takes_too_long_is_refused_with_what_to_mend(
