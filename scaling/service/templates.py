@@ -9,7 +9,7 @@ from compute import service as compute
 from compute.model import Flavor, LaunchRequest
 from compute.service import launches, networks
 from foundation.database import Transaction
-from foundation.errors import DomainError, Invalid, NotFound
+from foundation.errors import Conflict, Invalid, NotFound
 from identity.model import Caller
 from identity.policy import product_caller
 from scaling.model import LaunchTemplate
@@ -52,8 +52,8 @@ def find_flavor(tx: Transaction, reference: str, *, caller: Caller) -> Flavor:
 
 
 def or_invalid(find: Callable[[], Found], *, field: str) -> Found:
-    """Find what a template names, or say which part of it to mend."""
+    """Find what a template names, or say which part of it to mend; what no other template would mend stays what it is."""
     try:
         return find()
-    except DomainError as error:
+    except (NotFound, Conflict, Invalid) as error:
         raise Invalid(error.message, field=f"launch.{field}") from error

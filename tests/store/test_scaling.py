@@ -12,7 +12,7 @@ from compute.hypervisor.contract import PowerState, StopReason
 from compute.lifecycle import HOST_SILENCE_S_MAX
 from compute.model import Instance, InstanceFilters, InstancePage
 from foundation.database import Pool, Transaction
-from foundation.errors import Forbidden, Invalid
+from foundation.errors import DomainError, Forbidden, Invalid, QuotaExceeded, Unavailable
 from foundation.ids import new_id
 from scaling import service
 from scaling.model import (
@@ -26,6 +26,7 @@ from scaling.model import (
     PolicyNotFound,
     PolicySpec,
 )
+from scaling.service.templates import or_invalid
 from tests.compute_builders import NOW, Cloud, a_caller, a_cloud, a_guest, an_observation
 from tests.conftest import own_pool
 
@@ -266,6 +267,15 @@ def test_a_template_that_names_what_is_not_there_is_refused_with_its_field(
     with pytest.raises(Invalid) as refused:
         service.update_group(tx, world.group_id, spec=broken, caller=world.cloud.caller, now=NOW)
     assert refused.value.field == f"launch.{field}"
+
+
+@pytest.mark.parametrize("error", [Unavailable("the database is away"), QuotaExceeded("no more groups")])
+def test_what_no_other_template_would_mend_is_not_blamed_on_the_template(error: DomainError) -> None:
+    def find() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        or_invalid(find, field="image_id")
 
 
 def test_a_template_takes_the_flavors_name_and_keeps_its_id(tx: Transaction) -> None:
