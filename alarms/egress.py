@@ -51,8 +51,8 @@ class EgressPolicy:
 
     @classmethod
     def from_setting(cls, cidrs: str) -> "EgressPolicy":
-        """Read NEPHO_WEBHOOK_ALLOW_CIDRS."""
-        return cls(tuple(ip_network(cidr.strip()) for cidr in cidrs.split(",") if cidr.strip()))
+        """Read NEPHO_WEBHOOK_ALLOW_CIDRS as the settings do, which take 10.0.0.1/8 for its network."""
+        return cls(tuple(ip_network(cidr.strip(), strict=False) for cidr in cidrs.split(",") if cidr.strip()))
 
     def check(self, text: str, *, port: int, is_tls: bool) -> Address:
         """Return the address in its plainest form, or raise AddressRefused."""

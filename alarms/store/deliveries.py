@@ -11,6 +11,10 @@ from alarms.delivery import Attempt, Delivery, Outcome, SigningSecret
 from foundation.database import Transaction
 from foundation.ids import first_id_at
 
+LEASES_OF_RECEIVER_MAX = 4
+LOOKED_AT_MAX = 1_000
+"""How many due deliveries are put in turn at a time; a receiver that has all its leases is not among them."""
+
 INSERT_DELIVERY: LiteralString = """
     INSERT INTO delivery (id, project_id, alarm_id, event_id, url, body, state, attempts_max, next_attempt_at, created_at)
     VALUES (%(id)s, %(project_id)s, %(alarm_id)s, %(event_id)s, %(url)s, %(body)s, 'pending', %(attempts_max)s, %(now)s, %(now)s)
@@ -72,13 +76,30 @@ FAIL_EXHAUSTED: LiteralString = """
 """
 
 LEASE_DUE: LiteralString = """
-    WITH due AS (
-        SELECT id FROM delivery
+    WITH busy AS MATERIALIZED (
+        SELECT project_id, url, count(*) AS leases FROM delivery
+        WHERE state = 'pending' AND lease_until > %(now)s
+        GROUP BY project_id, url
+    ), oldest AS (
+        SELECT id, project_id, url, next_attempt_at FROM delivery
         WHERE state = 'pending' AND next_attempt_at <= %(now)s AND (lease_until IS NULL OR lease_until <= %(now)s)
           AND attempts < attempts_max
+          AND NOT EXISTS (
+              SELECT FROM busy
+              WHERE (busy.project_id, busy.url) = (delivery.project_id, delivery.url) AND leases >= %(of_receiver)s)
         ORDER BY next_attempt_at
+        LIMIT %(looked_at)s
+    ), in_turn AS (
+        SELECT id, next_attempt_at, coalesce(leases, 0) + row_number() OVER (
+            PARTITION BY project_id, url ORDER BY next_attempt_at, id) AS turn
+        FROM oldest LEFT JOIN busy USING (project_id, url)
+    ), due AS (
+        SELECT delivery.id FROM delivery JOIN in_turn USING (id)
+        WHERE turn <= %(of_receiver)s
+          AND state = 'pending' AND (lease_until IS NULL OR lease_until <= %(now)s)
+        ORDER BY turn, in_turn.next_attempt_at
         LIMIT %(limit)s
-        FOR UPDATE SKIP LOCKED
+        FOR UPDATE OF delivery SKIP LOCKED
     ), leased AS (
         UPDATE delivery SET attempts = attempts + 1, lease_owner = %(owner)s, lease_until = %(until)s
         FROM due WHERE delivery.id = due.id
@@ -92,10 +113,21 @@ LEASE_DUE: LiteralString = """
 
 
 def lease_due(tx: Transaction, owner: str, *, now: datetime, until: datetime, limit: int) -> Sequence[Delivery]:
-    """Take due deliveries for one attempt each, also those whose last sender died; what it left is written as abandoned."""
+    """Take due deliveries for one attempt each, also those whose last sender died; what it left is written as abandoned.
+
+    A receiver (a URL of a project) has at most LEASES_OF_RECEIVER_MAX at a time, and each its first before one its second,
+    so that whoever lets us wait holds up nobody else.
+    """
     tx.execute(ABANDON_LOST, {"now": now})
     tx.execute(FAIL_EXHAUSTED, {"now": now})
-    parameters = {"owner": owner, "now": now, "until": until, "limit": limit}
+    parameters = {
+        "owner": owner,
+        "now": now,
+        "until": until,
+        "limit": limit,
+        "of_receiver": LEASES_OF_RECEIVER_MAX,
+        "looked_at": LOOKED_AT_MAX,
+    }
     with tx.cursor(row_factory=class_row(Delivery)) as cursor:
         return cursor.execute(LEASE_DUE, parameters).fetchall()
 

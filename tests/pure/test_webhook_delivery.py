@@ -29,6 +29,7 @@ from alarms.delivery import (
 )
 from alarms.egress import AddressRefused, EgressPolicy, is_public, plain_address
 from foundation.clock import utc_now
+from foundation.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECRET, OTHER = b"s" * 32, b"t" * 32
@@ -141,3 +142,10 @@ def test_all_addresses_are_checked_texts() -> None:
     for text in resolved:
         with pytest.raises(AddressRefused):
             EgressPolicy().check(text, port=443, is_tls=True)
+
+
+def test_a_network_that_the_settings_take_is_one_that_webhooks_may_reach() -> None:
+    setting = "10.1.2.3/8, 192.168.0.0/16"
+    Settings(webhook_allow_cidrs=setting)
+    policy = EgressPolicy.from_setting(setting)
+    assert str(policy.check("10.200.0.1", port=8080, is_tls=False)) == "10.200.0.1"

@@ -433,6 +433,29 @@ def test_a_lease_is_held_by_one_sender_and_a_late_word_is_refused(tx: Transactio
     assert [attempt.outcome for attempt in attempts] == ["abandoned", "rejected"]
 
 
+def test_a_receiver_that_lets_us_wait_holds_up_no_other(tx: Transaction, caller: Caller) -> None:
+    slow, quick = "https://slow.example/", "https://quick.example/"
+    for _ in range(30):
+        service.enqueue_delivery(tx, a_payload(caller), url=slow, now=NOW)
+    service.enqueue_delivery(tx, a_payload(caller), url=quick, now=NOW + timedelta(seconds=1))
+    later = NOW + timedelta(seconds=2)
+    first = service.lease_deliveries(tx, "w1", now=later, limit=20)
+    assert sorted(one.url for one in first) == [quick, *[slow] * 4]
+    service.enqueue_delivery(tx, a_payload(caller), url=quick, now=later)
+    assert [one.url for one in service.lease_deliveries(tx, "w1", now=later, limit=20)] == [quick]
+    waiting = next(one for one in first if one.url == slow)
+    service.record_delivery_outcome(tx, waiting, outcome=Outcome(OutcomeKind.UNREACHABLE, 15_000), now=later)
+    assert [one.url for one in service.lease_deliveries(tx, "w1", now=later, limit=20)] == [slow]
+
+
+def test_with_few_turns_left_each_receiver_has_its_first(tx: Transaction, caller: Caller) -> None:
+    urls = [f"https://{number}.example/" for number in range(3)]
+    for url in urls:
+        for _ in range(5):
+            service.enqueue_delivery(tx, a_payload(caller), url=url, now=NOW)
+    assert sorted(one.url for one in service.lease_deliveries(tx, "w1", now=NOW, limit=3)) == urls
+
+
 def test_attempts_end_and_a_finished_delivery_can_be_sent_again_under_its_id(tx: Transaction, caller: Caller) -> None:
     service.enqueue_delivery(tx, a_payload(caller), url=URL, now=NOW)
     now, attempts = NOW, 0
