@@ -23,6 +23,7 @@ from identity.model import (
     RoleAssignment,
     RoleNotFound,
     Token,
+    Unauthenticated,
     User,
     UserId,
     UserNotFound,
@@ -245,13 +246,17 @@ def update_user(tx: Transaction, actor: Token, *, user_id: str, changes: Mapping
 
 
 def change_own_password(tx: Transaction, actor: Token, *, user_id: str, original: str, password: str) -> None:
-    """Change one's own password, knowing the old one; every token of the user is revoked, this one too."""
+    """Change one's own password, knowing the old one; every token of the user is revoked, this one too.
+
+    Raises Unauthenticated for a wrong old one, also where somebody changed it while it was verified: theirs stays.
+    """
     if user_id != actor.user_id:
         raise UserNotFound(user_id)
     login = verify_password(users.find_login(tx, user_id=actor.user_id), original)
     if original == password:
         raise Invalid("the new password is the old one", field="password")
-    users.update_password_hash(tx, login.user_id, hash_password(password))
+    if not users.replace_password_hash(tx, login, hash_password(password)):
+        raise Unauthenticated
     tokens.delete_user_tokens(tx, login.user_id)
 
 

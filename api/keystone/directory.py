@@ -11,10 +11,13 @@ from api.body import body_of, new_router
 from api.context import context_of
 from api.keystone import wire
 from api.keystone.versions import keystone_url
+from api.login import LoginTurn, address_of
 from api.pagination import RequestPage, next_url
 from api.transaction import RequestTransaction
 from identity import directory
 from identity.directory import NewProject, NewUser
+from identity.logins import Attempt
+from identity.model import Unauthenticated
 from orchestration import projects
 
 router = new_router()
@@ -154,15 +157,24 @@ def update_user(
 
 @router.post("/v3/users/{user_id}/password", status_code=204)
 def change_password(
+    _: LoginTurn,
+    request: Request,
     tx: RequestTransaction,
     actor: RequestToken,
+    *,
     user_id: str,
     body: Annotated[wire.PasswordChangeBody, Depends(body_of(wire.PasswordChangeBody))],
 ) -> Response:
-    """Change one's own password."""
-    directory.change_own_password(
-        tx, actor, user_id=user_id, original=body.user.original_password, password=body.user.password
-    )
+    """Change one's own password; a wrong old one counts as a failed sign-in, so that who has a token cannot guess it here."""
+    context = context_of(request)
+    attempt, now = Attempt(account=actor.user_id, address=address_of(request)), context.clock()
+    context.login_limiter.check(attempt, now)
+    original, password = body.user.original_password, body.user.password
+    try:
+        directory.change_own_password(tx, actor, user_id=user_id, original=original, password=password)
+    except Unauthenticated:
+        context.login_limiter.record_failure(attempt, now)
+        raise
     return Response(status_code=204)
 
 

@@ -138,6 +138,14 @@ def update_password_hash(tx: Transaction, user_id: UserId, password_hash: str) -
     tx.execute(UPDATE_HASH, (password_hash, user_id))
 
 
+REPLACE_HASH: LiteralString = "UPDATE user_account SET password_hash = %s WHERE id = %s AND password_hash = %s"
+
+
+def replace_password_hash(tx: Transaction, verified: Login, password_hash: str) -> bool:
+    """Replace the password that was verified; False, and nothing changed, where the user has another one by now."""
+    return tx.execute(REPLACE_HASH, (password_hash, verified.user_id, verified.password_hash)).rowcount == 1
+
+
 DELETE_USER: LiteralString = "DELETE FROM user_account WHERE id = %s"
 
 

@@ -210,6 +210,25 @@ def test_guessing_is_stopped_with_429_and_goes_on_after_the_window(
     assert client.post("/identity/v3/auth/tokens", json=auth("demo", passwords["demo"])).status_code == 201
 
 
+def test_who_has_a_token_cannot_guess_the_password_by_changing_it(
+    client: TestClient, admin: dict[str, str], clock: HeldClock
+) -> None:
+    name, password = f"user-{uuid4().hex}", "correct horse battery"
+    made = client.post("/identity/v3/users", json={"user": {"name": name, "password": password}}, headers=admin).json()
+    token = sign_in(client, name, password, scope="unscoped")
+    url = f"/identity/v3/users/{made['user']['id']}/password"
+
+    def change(original: str) -> int:
+        wish = {"user": {"original_password": original, "password": "another long one"}}
+        return client.post(url, json=wish, headers=token).status_code
+
+    assert {change("wrong") for _ in range(FAILURES_PER_ACCOUNT_MAX)} == {401}
+    assert change(password) == 429
+    clock.now = START + timedelta(seconds=WINDOW_S)
+    assert change(password) == 204
+    assert client.delete(f"/identity/v3/users/{made['user']['id']}", headers=admin).status_code == 204
+
+
 @pytest.mark.parametrize(
     "body",
     [

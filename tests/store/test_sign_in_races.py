@@ -13,6 +13,7 @@ from identity import directory, service
 from identity.directory import NewUser
 from identity.model import DEFAULT_DOMAIN_ID, IssuedToken, Token, Unauthenticated, User
 from identity.service import NoScope, Reference
+from identity.store import users
 from identity.store.users import Login
 
 NOW = datetime.now(UTC)
@@ -92,3 +93,18 @@ def test_a_token_that_was_revoked_meanwhile_gives_no_other(pool: Pool, admin: To
         directory.update_user(tx, admin, user_id=user.id, changes={"password": "another long one"})
     with pytest.raises(Unauthenticated), transaction(pool) as tx:
         service.rescope_token(tx, first, scope=NoScope(), now=NOW)
+
+
+def test_a_password_changed_by_its_owner_never_undoes_the_one_that_an_admin_gave_meanwhile(
+    pool: Pool, admin: Token, user: User
+) -> None:
+    own = issued(pool, verified(pool, user)).token
+    with transaction(pool) as tx, pytest.raises(Unauthenticated):
+        before = users.find_login(tx, user_id=user.id)
+        assert before is not None
+        with transaction(pool) as other:
+            directory.update_user(other, admin, user_id=user.id, changes={"password": "given by the admin"})
+        assert not users.replace_password_hash(tx, before, "of its owner")
+        directory.change_own_password(tx, own, user_id=user.id, original=PASSWORD, password="another long one")
+    with transaction(pool) as tx:
+        service.authenticate(tx, Reference(id=user.id), password="given by the admin")
