@@ -18,7 +18,7 @@ from foundation.errors import Invalid
 from identity.model import Caller
 from metering.aggregates import Series, method_of
 from metering.archive_policies import METHODS_ALL
-from metering.errors import AggregationUnknown, MetricNotFound, MetricsNotFound
+from metering.errors import AggregationUnknown, MetricsNotFound
 from metering.operations import Expression
 from metering.periods import Width
 from metering.service import aggregating, metrics
@@ -116,10 +116,7 @@ def answer_metrics(tx: Transaction, caller: Caller, wanted: AggregationRequest, 
     wrong = next((name for name, one in zip(names, ids, strict=True) if one is None), None)
     if wrong is not None:
         raise Invalid(f"Invalid input: '{wrong[:60]}' is not a metric's id", field="metric")
-    found = metrics.find_metrics(tx, caller, [one for one in ids if one is not None])
-    for one in ids:
-        if one not in found:
-            raise MetricNotFound(one)
+    metrics.get_metrics(tx, caller, [one for one in ids if one is not None])
     if not names:
         return answer([])
     return answer(to_wire_aggregation(aggregating.aggregate(tx, caller, wanted.over(names))[0], wanted))

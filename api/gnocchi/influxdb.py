@@ -65,7 +65,7 @@ def query(
     name = found[1] or found[2]
     if not TYPE_NAME.fullmatch(name):
         raise Invalid("a database's name has 1 to 255 characters, without spaces or slashes", field="q")
-    if all(one.name != name for one in policies.list_resource_types(tx)):
+    if not policies.has_resource_type(tx, name):
         require_admin(caller)
         policies.create_resource_type(tx, checked_type(name, {}))
     return Response(status_code=204)
@@ -107,7 +107,7 @@ def write(
             faults.append(LineFault(number, reason))
     if good:
         push_measures(tx, caller, pushed_by(good, tag=tag, now=now), resource_type=db, received_at=now)
-    elif all(one.name != db for one in policies.list_resource_types(tx)):
+    elif not policies.has_resource_type(tx, db):
         raise ResourceTypeNotFound(db)
     return answer_faults(sorted(faults, key=lambda fault: fault.line), kept=len(good))
 

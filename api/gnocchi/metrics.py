@@ -1,6 +1,7 @@
 """Metrics and their measures, by id."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Query, Request, Response
 
@@ -29,11 +30,16 @@ PAGE_PARAMETERS = frozenset({"limit", "marker", "sort"})
 
 
 def metric_by_text(tx: Transaction, caller: Caller, text: str) -> Metric:
-    """Return a metric by the text in a path; what is no UUID does not exist."""
+    """Return a metric by the text in a path."""
+    return metrics.get_metric(tx, caller, metric_id_of(text))
+
+
+def metric_id_of(text: str) -> UUID:
+    """Read a metric's id; what is no UUID does not exist."""
     metric_id = uuid_or_none(text)
     if metric_id is None:
         raise MetricNotFound(text)
-    return metrics.get_metric(tx, caller, metric_id)
+    return metric_id
 
 
 @router.get("/metric")
@@ -121,11 +127,7 @@ def search_measures(
     names = list(dict.fromkeys(metric_id or ()))
     if not 1 <= len(names) <= SEARCHED_MAX:
         raise Invalid(f"name 1 to {SEARCHED_MAX} metrics as metric_id", field="metric_id")
-    ids = [uuid_or_none(name) for name in names]
-    found = metrics.find_metrics(tx, caller, [one for one in ids if one is not None])
-    for name, one in zip(names, ids, strict=True):
-        if one not in found:
-            raise MetricNotFound(name)
+    found = metrics.get_metrics(tx, caller, [metric_id_of(name) for name in names])
     searched = aggregating.search_measures(tx, list(found.values()), wanted, condition)
     return answer({str(one): to_wire_series(series) for one, series in searched.items()})
 

@@ -35,7 +35,7 @@ def write(request: Request, tx: RequestTransaction, caller: WriterCaller, raw: R
     now = context_of(request).clock()
     pushed = pushed_by(read_write_request(raw))
     if pushed:
-        if all(one.name != RESOURCE_TYPE for one in policies.list_resource_types(tx)):
+        if not policies.has_resource_type(tx, RESOURCE_TYPE):
             attributes = {label: {"type": "string", "required": True} for label in (JOB_LABEL, INSTANCE_LABEL)}
             policies.ensure_resource_type(tx, checked_type(RESOURCE_TYPE, attributes))
         push_measures(tx, caller, pushed, resource_type=RESOURCE_TYPE, received_at=now)

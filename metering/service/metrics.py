@@ -31,9 +31,15 @@ class MetricRequest:
 
 def get_metric(tx: Transaction, caller: Caller, metric_id: UUID) -> Metric:
     """Return a metric; another project's does not exist."""
-    found = metrics.find_metrics(tx, [metric_id], viewer_of(caller)).get(metric_id)
-    if found is None:
-        raise MetricNotFound(metric_id)
+    return get_metrics(tx, caller, [metric_id])[metric_id]
+
+
+def get_metrics(tx: Transaction, caller: Caller, ids: Sequence[UUID]) -> Mapping[UUID, Metric]:
+    """Return metrics by id; raise MetricNotFound for the first of them that is not there or another project's."""
+    found = find_metrics(tx, caller, ids)
+    missing = next((metric_id for metric_id in ids if metric_id not in found), None)
+    if missing is not None:
+        raise MetricNotFound(missing)
     return found
 
 
@@ -99,19 +105,21 @@ def archive_policies_for(tx: Transaction, requests: Sequence[MetricRequest]) -> 
 
 def attach_metrics(tx: Transaction, caller: Caller, resource_id: UUID, given: Mapping[str, UUID]) -> None:
     """Give existing metrics to a resource under these names."""
-    found = find_metrics(tx, caller, list(given.values()))
-    for metric_id in given.values():
-        metric = found.get(metric_id)
-        if metric is None:
-            raise MetricNotFound(metric_id)
+    for metric in get_metrics(tx, caller, list(given.values())).values():
         require_change(caller, metric)
     metrics.attach_metrics(tx, resource_id, given)
 
 
 def delete_metric(tx: Transaction, caller: Caller, metric_id: UUID) -> None:
     """Hide a metric; its samples stay for the bill."""
-    require_change(caller, get_metric(tx, caller, metric_id))
-    metrics.mark_metrics_deleted(tx, [metric_id])
+    delete_metrics(tx, caller, [metric_id])
+
+
+def delete_metrics(tx: Transaction, caller: Caller, ids: Sequence[UUID]) -> None:
+    """Hide metrics, all of them or none; their samples stay for the bill."""
+    for metric in get_metrics(tx, caller, ids).values():
+        require_change(caller, metric)
+    metrics.mark_metrics_deleted(tx, ids)
 
 
 def require_change(caller: Caller, metric: Metric) -> None:

@@ -134,6 +134,11 @@ def get_resource_type(tx: Transaction, name: str) -> ResourceType:
     return found
 
 
+def has_resource_type(tx: Transaction, name: str) -> bool:
+    """Tell whether there is a resource type of the name."""
+    return resource_types.find_resource_type(tx, name) is not None
+
+
 def create_resource_type(tx: Transaction, resource_type: ResourceType) -> ResourceType:
     """Make a resource type."""
     if not resource_types.insert_resource_type(tx, resource_type):

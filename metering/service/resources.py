@@ -16,7 +16,7 @@ from metering.errors import NamedMetricExists, ResourceExists, ResourceNotFound
 from metering.filters import Comparison, Every, Filter, Operator, equals, with_owned_names
 from metering.model import CURRENT_REVISION, Listing, Resource, owned_resource_id, resource_id_of
 from metering.samples import microseconds_of
-from metering.service.metrics import MetricRequest, attach_metrics, create_metric, delete_metric
+from metering.service.metrics import MetricRequest, attach_metrics, create_metric, delete_metrics
 from metering.service.policies import get_resource_type, hold_resource_type
 from metering.store import resources
 from metering.visibility import creator_of, may_change_resource, may_place_in, viewer_of
@@ -199,9 +199,9 @@ def replace_metrics(
     tx: Transaction, caller: Caller, resource: Resource, metrics: Mapping[str, "MetricRequest | UUID"]
 ) -> None:
     """Give a resource just these metrics: those it has stay, those not named are deleted, the others made or attached."""
-    for name, metric_id in resource.metrics.items():
-        if name not in metrics:
-            delete_metric(tx, caller, UUID(metric_id))
+    dropped = [UUID(metric_id) for name, metric_id in resource.metrics.items() if name not in metrics]
+    if dropped:
+        delete_metrics(tx, caller, dropped)
     stays = {name for name, metric in metrics.items() if resource.metrics.get(name) == str(metric)}
     left = replace(resource, metrics={name: own for name, own in resource.metrics.items() if name in metrics})
     set_metrics(tx, caller, left, {name: metric for name, metric in metrics.items() if name not in stays})
