@@ -1,5 +1,8 @@
-"""The end of a project: identity forgets it only when compute and scaling hold nothing of it any more."""
+"""The end of a project: identity forgets it only when compute and scaling hold nothing of it any more; its alarms end with it."""
 
+from datetime import datetime
+
+from alarms import service as alarms
 from compute import service as compute
 from foundation.database import Transaction
 from foundation.errors import Conflict
@@ -15,8 +18,11 @@ class ProjectInUse(Conflict):
         super().__init__(f"project {project_id} still has {left}; delete them first")
 
 
-def delete_project(tx: Transaction, actor: Token, *, project_id: str) -> None:
-    """Delete an empty project, its role assignments and tokens. Raises ProjectNotFound, Forbidden, and ProjectInUse with what is left."""
+def delete_project(tx: Transaction, actor: Token, *, project_id: str, now: datetime) -> None:
+    """Delete an empty project, its role assignments and tokens, and its alarms, which would be judged and told for ever.
+
+    Raises ProjectNotFound, Forbidden, and ProjectInUse with what is left.
+    """
     directory.require_admin(actor)
     project = directory.get_project(tx, actor, project_id)
     directory.lock_project(tx, project.id)
@@ -26,6 +32,7 @@ def delete_project(tx: Transaction, actor: Token, *, project_id: str) -> None:
     ]
     if any(left):
         raise ProjectInUse(project.id, " and ".join(part for part in left if part))
+    alarms.delete_alarms_of_project(tx, project.id, user_id=actor.user_id, now=now)
     directory.delete_project(tx, actor, project_id=project.id)
 
 

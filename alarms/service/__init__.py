@@ -3,6 +3,7 @@
 from alarms.service.alarms import (
     create_alarm,
     delete_alarm,
+    delete_alarms_of_project,
     delete_quota,
     get_alarm,
     get_quota,
@@ -34,6 +35,7 @@ __all__ = [
     "Patience",
     "create_alarm",
     "delete_alarm",
+    "delete_alarms_of_project",
     "delete_quota",
     "drop_finished_deliveries",
     "enqueue_delivery",

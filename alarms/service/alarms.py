@@ -165,6 +165,18 @@ def delete_alarm(tx: Transaction, alarm_id: UUID, *, caller: Caller, now: dateti
     _write_history(tx, alarm, caller, type=HistoryType.DELETION, detail=spec_document(alarm.spec), now=now)
 
 
+def delete_alarms_of_project(tx: Transaction, project_id: str, *, user_id: str | None, now: datetime) -> int:
+    """Delete the alarms of a project that ends, since nobody could any more; return how many. Their history stays.
+
+    Who may end a project has been decided by whoever calls this.
+    """
+    gone = store.delete_of_project(tx, project_id)
+    history.append_history(
+        tx, [_fact(one, user_id, type=HistoryType.DELETION, detail=spec_document(one.spec), now=now) for one in gone]
+    )
+    return len(gone)
+
+
 def set_state(tx: Transaction, alarm_id: UUID, *, state: AlarmState, caller: Caller, now: datetime) -> Alarm:
     """Set the state by hand: a transition in history and outbox like any other, but as in Aodh one that takes no action."""
     alarm = _get_own(tx, alarm_id, caller)
@@ -222,14 +234,19 @@ def delete_quota(tx: Transaction, project_id: str, *, caller: Caller) -> None:
 def _write_history(
     tx: Transaction, alarm: Alarm, caller: Caller, *, type: HistoryType, detail: Mapping[str, Any], now: datetime
 ) -> None:
-    event = HistoryEvent(
+    history.append_history(tx, [_fact(alarm, caller.user_id or None, type=type, detail=detail, now=now)])
+
+
+def _fact(
+    alarm: Alarm, user_id: str | None, *, type: HistoryType, detail: Mapping[str, Any], now: datetime
+) -> HistoryEvent:
+    return HistoryEvent(
         id=HistoryEventId(new_id()),
         alarm_id=alarm.id,
         project_id=alarm.project_id,
-        user_id=caller.user_id or None,
+        user_id=user_id,
         type=type,
         detail=detail,
         severity=alarm.spec.severity,
         at=now,
     )
-    history.append_history(tx, [event])

@@ -144,6 +144,15 @@ def delete_alarm(tx: Transaction, alarm_id: UUID) -> None:
     tx.execute(DELETE_ALARM, (alarm_id,))
 
 
+DELETE_OF_PROJECT: LiteralString = "DELETE FROM alarm WHERE project_id = %s RETURNING *"
+
+
+def delete_of_project(tx: Transaction, project_id: str) -> Sequence[Alarm]:
+    """Forget every alarm of a project, at most as many as its limit let it have, and return them."""
+    with tx.cursor(row_factory=class_row(AlarmRow)) as cursor:
+        return [_to_alarm(row) for row in cursor.execute(DELETE_OF_PROJECT, (project_id,)).fetchall()]
+
+
 FIND_ALARM: LiteralString = "SELECT * FROM alarm WHERE id = %s"
 LOCK_ALARM: LiteralString = "SELECT * FROM alarm WHERE id = %s FOR UPDATE"
 

@@ -89,9 +89,9 @@ def update_project(
 
 
 @router.delete("/v3/projects/{project_id}", status_code=204)
-def delete_project(tx: RequestTransaction, actor: RequestToken, project_id: str) -> Response:
+def delete_project(request: Request, tx: RequestTransaction, actor: RequestToken, project_id: str) -> Response:
     """Delete a project that has nothing left."""
-    projects.delete_project(tx, actor, project_id=project_id)
+    projects.delete_project(tx, actor, project_id=project_id, now=context_of(request).clock())
     return Response(status_code=204)
 
 

@@ -6,10 +6,12 @@ from threading import Thread
 
 import pytest
 
+from alarms import service as alarms
+from alarms.model import AlarmNotFound, HistoryType
 from compute import service as compute
 from foundation.database import Pool, Transaction, transaction
 from foundation.errors import DomainError, Forbidden
-from foundation.ids import new_hex_id
+from foundation.ids import new_hex_id, new_id
 from identity import directory, service
 from identity.directory import NewProject
 from identity.model import DEFAULT_DOMAIN_ID, ProjectNotFound, Token
@@ -17,7 +19,8 @@ from identity.service import Reference
 from orchestration.projects import ProjectInUse, delete_project
 from scaling import service as scaling
 from scaling.model import GroupSpec, LaunchTemplate
-from tests.compute_builders import NOW, a_cloud, an_observation, launched
+from tests.alarm_builders import an_alarm
+from tests.compute_builders import NOW, a_caller, a_cloud, an_observation, launched
 
 
 def a_token(tx: Transaction, name: str) -> Token:
@@ -41,23 +44,36 @@ def test_a_project_is_deleted_only_when_its_instances_and_groups_are_gone(tx: Tr
     spec = GroupSpec(name="web", launch=launch, size_min=0, size_max=1, size_desired=0)
     group_id = scaling.create_group(tx, spec, caller=cloud.caller, now=NOW).group.id
     with pytest.raises(ProjectInUse, match="still has 1 scaling group and 1 instance; delete them first"):
-        delete_project(tx, admin, project_id=project.id)
+        delete_project(tx, admin, project_id=project.id, now=NOW)
     scaling.delete_group(tx, group_id, caller=cloud.caller, now=NOW)
     scaling.converge_groups(tx, NOW)
     compute.delete_instance(tx, caller=cloud.caller, instance_id=instance.id, now=NOW)
     with pytest.raises(ProjectInUse, match="still has 1 instance;"):
-        delete_project(tx, admin, project_id=project.id)
+        delete_project(tx, admin, project_id=project.id, now=NOW)
     later = NOW + timedelta(seconds=1)
     compute.record_observation(tx, session=cloud.session, observation=an_observation(at=later), now=later)
-    delete_project(tx, admin, project_id=project.id)
+    delete_project(tx, admin, project_id=project.id, now=NOW)
     with pytest.raises(ProjectNotFound):
-        delete_project(tx, admin, project_id=project.id)
+        delete_project(tx, admin, project_id=project.id, now=NOW)
+
+
+def test_the_alarms_of_a_project_end_with_it_and_their_history_stays(tx: Transaction) -> None:
+    admin = a_token(tx, "admin")
+    project = directory.create_project(tx, admin, new=NewProject(new_hex_id()), now=NOW)
+    member, other = a_caller(project.id), a_caller()
+    mine, theirs = (an_alarm(tx, owner, resource_id=new_id(), now=NOW).id for owner in (member, other))
+    delete_project(tx, admin, project_id=project.id, now=NOW)
+    with pytest.raises(AlarmNotFound):
+        alarms.get_alarm(tx, mine, caller=member)
+    newest = alarms.list_history(tx, mine, caller=member)[0]
+    assert (newest.type, newest.user_id) == (HistoryType.DELETION, admin.user_id)
+    assert alarms.get_alarm(tx, theirs, caller=other).id == theirs
 
 
 def test_who_is_no_admin_is_not_told_what_a_project_has(tx: Transaction) -> None:
     stranger = a_token(tx, "demo")
     with pytest.raises(Forbidden):
-        delete_project(tx, stranger, project_id=new_hex_id())
+        delete_project(tx, stranger, project_id=new_hex_id(), now=NOW)
 
 
 def test_no_launch_that_began_before_its_project_was_deleted_leaves_an_instance_behind(pool: Pool) -> None:
@@ -79,7 +95,7 @@ def test_a_project_is_deleted_only_after_the_launch_that_is_under_way_and_then_i
     def delete() -> None:
         try:
             with transaction(pool) as other:
-                delete_project(other, admin, project_id=cloud.caller.project_id)
+                delete_project(other, admin, project_id=cloud.caller.project_id, now=NOW)
             outcome.append(None)
         except DomainError as error:
             outcome.append(error)
