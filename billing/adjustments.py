@@ -28,6 +28,14 @@ class Original:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierInvoices:
+    """The invoices that a statement adjusts; `left` others have newer facts too and wait for the next one, since one adjusts only so many."""
+
+    originals: tuple[Original, ...] = ()
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
     """One resource at one price: all that is known, was billed and was carried, in base units; `missing` is what is still owed."""
 

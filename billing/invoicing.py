@@ -40,6 +40,7 @@ def compose_statement(
     rated_until: datetime,
     adjustments: Sequence[InvoiceLine] = (),
     adjusted: Sequence[AdjustedInvoice] = (),
+    earlier_invoices_left: int = 0,
 ) -> Statement:
     """Make the statement of a period from its charges and the adjustments of earlier invoices; pure, so a rerun gives the same.
 
@@ -67,6 +68,7 @@ def compose_statement(
         tax_total=tax_total,
         total=subtotal + tax_total,
         adjusted=tuple(adjusted),
+        earlier_invoices_left=earlier_invoices_left,
     )
     assert_statement_foots(statement, rated)
     return statement

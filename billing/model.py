@@ -247,6 +247,8 @@ class Statement:
     tax_total: Decimal
     total: Decimal
     adjusted: tuple[AdjustedInvoice, ...] = ()
+    earlier_invoices_left: int = 0
+    """How many earlier invoices have newer facts that this statement does not look at, and leaves to the next."""
 
     @property
     def versions(self) -> tuple[PriceVersion, ...]:

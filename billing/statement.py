@@ -165,6 +165,8 @@ def statement_members(statement: Statement) -> dict[str, object]:
     }
     if statement.adjusted:
         members["adjusted_invoices"] = [adjusted_members(invoice) for invoice in statement.adjusted]
+    if statement.earlier_invoices_left:
+        members["earlier_invoices_left"] = statement.earlier_invoices_left
     return members
 
 

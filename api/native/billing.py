@@ -245,7 +245,8 @@ def draft_invoice(
 def full_invoice(tx: Transaction, invoice: Invoice) -> InvoiceAnswer:
     """Return an invoice with its lines, taxes and events."""
     lines, taxes = service.invoice_lines(tx, invoice.id), service.invoice_taxes(tx, invoice.id)
-    return to_invoice(invoice, lines, taxes, events=service.invoice_events(tx, invoice.id))
+    left = service.earlier_invoices_left(tx, invoice.id)
+    return to_invoice(invoice, lines, taxes, events=service.invoice_events(tx, invoice.id), left=left)
 
 
 @router.get("/invoices")

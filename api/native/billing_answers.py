@@ -105,6 +105,7 @@ class CostAnswer(BaseModel):
     lines: list[CostLine]
     taxes: list[TaxLine]
     unbilled: list[UnbilledUsage]
+    earlier_invoices_left: int
     forecast: str | None
     forecast_method: str | None
 
@@ -146,11 +147,12 @@ class EventAnswer(BaseModel):
 
 
 class InvoiceAnswer(InvoiceHead):
-    """An invoice with everything on it."""
+    """An invoice with everything on it, and how many earlier ones with newer facts wait for the next invoice."""
 
     lines: list[CostLine]
     taxes: list[TaxLine]
     events: list[EventAnswer]
+    earlier_invoices_left: int
 
 
 class InvoiceList(BaseModel):
@@ -277,12 +279,8 @@ def to_late_usage(late: LateUsage) -> LateUsageAnswer:
         }
         for item in late.lines
     ]
-    members = {
-        "invoice_id": late.invoice.id,
-        "currency": late.invoice.currency,
-        "amount_unrounded": shown(late.amount),
-        "items": items,
-    }
+    head = {"invoice_id": late.invoice.id, "currency": late.invoice.currency}
+    members = {**head, "amount_unrounded": shown(late.amount), "items": items}
     return LateUsageAnswer.model_validate(plain(members))
 
 
@@ -303,6 +301,7 @@ def to_cost(cost: Cost) -> CostAnswer:
         "lines": [line_members(line) for line in statement.lines],
         "taxes": [tax_members(tax) for tax in statement.taxes],
         "unbilled": [unbilled_members(item) for item in statement.unbilled],
+        "earlier_invoices_left": statement.earlier_invoices_left,
         "forecast": cost.forecast.total if cost.forecast is not None else None,
         "forecast_method": cost.forecast.method if cost.forecast is not None else None,
     }
@@ -315,7 +314,12 @@ def to_invoice_head(invoice: Invoice) -> InvoiceHead:
 
 
 def to_invoice(
-    invoice: Invoice, lines: Sequence[InvoiceLine], taxes: Sequence[InvoiceTax], *, events: Sequence[InvoiceEvent]
+    invoice: Invoice,
+    lines: Sequence[InvoiceLine],
+    taxes: Sequence[InvoiceTax],
+    *,
+    events: Sequence[InvoiceEvent],
+    left: int,
 ) -> InvoiceAnswer:
     """Write an invoice with everything on it."""
     members = {
@@ -323,6 +327,7 @@ def to_invoice(
         "lines": [line_members(line) for line in lines],
         "taxes": [tax_members(tax) for tax in taxes],
         "events": [event_members(event) for event in events],
+        "earlier_invoices_left": left,
     }
     return InvoiceAnswer.model_validate(plain(members))
 

@@ -38,8 +38,8 @@ def cost_so_far(tx: Transaction, project_id: str, now: datetime) -> Cost:
     """Return what the running month of the account's zone costs up to now: what a draft made now would say."""
     account = account_of(tx, project_id)
     period = month_containing(now, zone_of(account))
-    originals = read_originals(tx, account, period=period, as_of=None)
-    statement = rate_period(tx, account, period=period, now=now, originals=originals)
+    earlier = read_originals(tx, account, period=period, as_of=None)
+    statement = rate_period(tx, account, period=period, now=now, earlier=earlier)
     return Cost(statement, forecast_of(statement))
 
 

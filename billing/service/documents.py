@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from billing.exports import invoice_csv, invoice_json, usage_csv, usage_json
-from billing.model import Authorship, Invoice
+from billing.model import Authorship, Invoice, InvoiceStatus
 from billing.proration import billing_month
 from billing.service.accounts import account_of, zone_of
 from billing.service.invoices import (
@@ -41,7 +41,7 @@ def close_month(
     accounts_store.lock_project(tx, project_id)
     period = billing_month(year, month, zone_of(account_of(tx, project_id)))
     existing = store.find_latest_invoice(tx, project_id=project_id, period=period)
-    if existing is not None and existing.is_final:
+    if existing is not None and existing.is_final and existing.status is not InvoiceStatus.VOID:
         return existing
     draft = draft_invoice(tx, project_id=project_id, interval=period, now=now, by=by)
     return finalize_invoice(tx, draft.id, now, by=by)

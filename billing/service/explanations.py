@@ -10,11 +10,11 @@ from uuid import UUID
 from billing.adjustments import Balance, balances_of, proof_of, terms_of
 from billing.errors import InvoiceLineNotFound
 from billing.invoicing import compose_line, line_key
-from billing.model import Charge, Invoice, InvoiceLine, PriceVersion, PriceWindow
-from billing.service.adjustments import read_original
+from billing.model import Charge, Invoice, InvoiceId, InvoiceLine, PriceVersion
+from billing.service.adjustments import read_each
 from billing.service.invoices import get_invoice
 from billing.service.rated import STATE_METERS, kept_quantity, rate_meter
-from billing.service.reruns import account_at, stored_adjusted, stored_windows
+from billing.service.reruns import account_at, stored_earlier, stored_windows
 from billing.store import invoices as store
 from foundation.database import Transaction
 from foundation.interval import TimeInterval
@@ -97,10 +97,11 @@ def explain_line(
     invoice = get_invoice(tx, invoice_id, project_id=project_id)
     line = find_line(tx, invoice, line_number)
     if line.adjusts_invoice_id is not None:
-        balance, windows = read_balance(tx, invoice, line, original_id=line.adjusts_invoice_id)
+        balance, versions = read_balance(tx, invoice, line, original_id=line.adjusts_invoice_id)
         charges = list(balance.charges)
     else:
         balance, windows = None, stored_windows(tx, invoice)
+        versions = [window.version for window in windows if window.version is not None]
         rated = rate_meter(tx, account_at(invoice), windows, meter=line.meter, as_of=invoice.snapshot)
         charges = [charge for charge in rated.charges if is_charge_of(charge, line)]
     counter = None
@@ -111,7 +112,7 @@ def explain_line(
     return Explanation(
         invoice=invoice,
         line=line,
-        version=version_of(windows, line),
+        version=version_of(versions, line),
         segments=tuple(segment_of(charge) for charge in charges) if counter is None else (),
         counter=counter,
         adjustment=adjustment_evidence(line, balance) if balance is not None else None,
@@ -120,17 +121,15 @@ def explain_line(
 
 
 def read_balance(
-    tx: Transaction, invoice: Invoice, line: InvoiceLine, *, original_id: UUID
-) -> tuple[Balance, Sequence[PriceWindow]]:
+    tx: Transaction, invoice: Invoice, line: InvoiceLine, *, original_id: InvoiceId
+) -> tuple[Balance, Sequence[PriceVersion]]:
     """Read what a line adjusts again: the original's prices and lines, and its usage as of what the adjusting invoice saw."""
-    original_invoice = get_invoice(tx, original_id)
-    carried_by = stored_adjusted(tx, invoice)[original_id]
-    original = read_original(tx, original_invoice, as_of=invoice.snapshot, carried_by=carried_by)
-    windows = stored_windows(tx, original_invoice)
+    carried_by = {original_id: stored_earlier(tx, invoice).carried_by[original_id]}
+    (original,) = read_each(tx, [get_invoice(tx, original_id)], as_of=invoice.snapshot, carried_by=carried_by)
     for balance in balances_of(original):
         if balance.terms == terms_of(line):
-            return balance, windows
-    return Balance(terms_of(line), (), (), ()), windows
+            return balance, original.versions
+    return Balance(terms_of(line), (), (), ()), original.versions
 
 
 def adjustment_evidence(line: InvoiceLine, balance: Balance) -> AdjustmentEvidence:
@@ -168,11 +167,11 @@ def is_charge_of(charge: Charge, line: InvoiceLine) -> bool:
     return of_charge == of_line and price_of_charge == (line.price_version_id, line.unit_price, line.per_base)
 
 
-def version_of(windows: Sequence[PriceWindow], line: InvoiceLine) -> PriceVersion:
+def version_of(versions: Sequence[PriceVersion], line: InvoiceLine) -> PriceVersion:
     """Return the price version that a line was charged at."""
-    for window in windows:
-        if window.version is not None and window.version.id == line.price_version_id:
-            return window.version
+    for version in versions:
+        if version.id == line.price_version_id:
+            return version
     raise AssertionError("an invoice stores the version of every line")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from billing.adjustments import EarlierInvoices
 from billing.canonical import GENESIS, chain_digest, digest_of, instant_text
 from billing.errors import (
     InvoiceIsDiscarded,
@@ -28,10 +29,10 @@ from billing.model import (
     InvoiceTax,
 )
 from billing.service.accounts import account_of
-from billing.service.adjustments import read_original, read_originals
+from billing.service.adjustments import read_each, read_originals
 from billing.service.plans import SYSTEM
 from billing.service.rated import rate_period, rate_windows
-from billing.service.reruns import account_at, stored_adjusted, stored_windows
+from billing.service.reruns import account_at, stored_earlier, stored_windows
 from billing.service.retention import require_samples
 from billing.statement import statement_document
 from billing.store import accounts as accounts_store
@@ -190,8 +191,8 @@ def compute_content(
 ) -> store.DraftContent:
     """Rate a period, and what earlier invoices lack, as of a snapshot taken now, which is kept so that the same can be computed again."""
     snapshot = take_snapshot(tx)
-    originals = read_originals(tx, account, period=period, as_of=snapshot)
-    statement = rate_period(tx, account, period=period, now=now, as_of=snapshot, originals=originals)
+    earlier = read_originals(tx, account, period=period, as_of=snapshot)
+    statement = rate_period(tx, account, period=period, now=now, as_of=snapshot, earlier=earlier)
     document = statement_document(statement)
     return store.DraftContent(statement, document, digest_of(document), snapshot)
 
@@ -265,6 +266,11 @@ def invoice_events(tx: Transaction, invoice_id: InvoiceId) -> Sequence[InvoiceEv
     return store.read_events(tx, invoice_id)
 
 
+def earlier_invoices_left(tx: Transaction, invoice_id: InvoiceId) -> int:
+    """Return how many earlier invoices have late usage that an invoice leaves to the next one."""
+    return store.read_earlier(tx, invoice_id).left
+
+
 def invoice_document(tx: Transaction, invoice_id: InvoiceId) -> bytes:
     """Return the canonical content of an invoice, the bytes that its digest is of."""
     return store.read_document(tx, invoice_id)
@@ -273,10 +279,9 @@ def invoice_document(tx: Transaction, invoice_id: InvoiceId) -> bytes:
 def verify_invoice(tx: Transaction, invoice_id: UUID, *, project_id: str | None = None) -> Verification:
     """Compute an invoice again from the usage that its snapshot saw and the prices that it stored, and compare."""
     invoice = get_invoice(tx, invoice_id, project_id=project_id)
-    originals = [
-        read_original(tx, get_invoice(tx, original_id), as_of=invoice.snapshot, carried_by=carried_by)
-        for original_id, carried_by in stored_adjusted(tx, invoice).items()
-    ]
+    stored = stored_earlier(tx, invoice)
+    originals = [get_invoice(tx, original_id) for original_id in stored.carried_by]
+    read = read_each(tx, originals, as_of=invoice.snapshot, carried_by=stored.carried_by)
     statement = rate_windows(
         tx,
         account_at(invoice),
@@ -284,7 +289,7 @@ def verify_invoice(tx: Transaction, invoice_id: UUID, *, project_id: str | None 
         period=invoice.period,
         rated_until=invoice.rated_until,
         as_of=invoice.snapshot,
-        originals=originals,
+        earlier=EarlierInvoices(tuple(read), stored.left),
     )
     found = digest_of(statement_document(statement))
     return Verification(invoice.id, invoice.digest, found, link_holds(invoice))

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from uuid import UUID
 
-from billing.adjustments import Original, adjustment_lines
+from billing.adjustments import EarlierInvoices, Original, adjustment_lines
 from billing.errors import InvoiceTooLarge
 from billing.invoicing import compose_statement
 from billing.model import (
@@ -43,14 +43,14 @@ def rate_period(
     period: TimeInterval,
     now: datetime,
     as_of: Snapshot | None = None,
-    originals: Sequence[Original] = (),
+    earlier: EarlierInvoices = EarlierInvoices(),
 ) -> Statement:
     """Return what a period costs, up to now where it is not over: the one way to every figure that anybody is shown."""
     rated_until = min(period.end, max(now, period.start))
     windows: tuple[PriceWindow, ...] = ()
     if rated_until > period.start:
         windows = windows_of(tx, account, interval=TimeInterval(period.start, rated_until))
-    return rate_windows(tx, account, windows, period=period, rated_until=rated_until, as_of=as_of, originals=originals)
+    return rate_windows(tx, account, windows, period=period, rated_until=rated_until, as_of=as_of, earlier=earlier)
 
 
 def rate_windows(
@@ -61,10 +61,11 @@ def rate_windows(
     period: TimeInterval,
     rated_until: datetime,
     as_of: Snapshot | None,
-    originals: Sequence[Original] = (),
+    earlier: EarlierInvoices = EarlierInvoices(),
 ) -> Statement:
     """Return what a period costs at given prices, with what earlier invoices lack: a rerun passes what the invoice has stored."""
     rated = rate_charges(tx, account, windows, as_of=as_of)
+    originals = earlier.originals
     lines = {original.invoice.id: adjustment_lines(original) for original in originals}
     statement = compose_statement(
         rated,
@@ -74,6 +75,7 @@ def rate_windows(
         rated_until=rated_until,
         adjustments=[line for original in originals for line in lines[original.invoice.id]],
         adjusted=[to_adjusted(original) for original in originals if lines[original.invoice.id]],
+        earlier_invoices_left=earlier.left,
     )
     if len(statement.lines) > INVOICE_LINES_MAX:
         raise InvoiceTooLarge(INVOICE_LINES_MAX)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -170,6 +170,36 @@ def read_document(tx: Transaction, invoice_id: InvoiceId) -> bytes:
     row = tx.execute(READ_DOCUMENT, (invoice_id,)).fetchone()
     assert row is not None, "the caller has found the invoice"
     return str(row[0]).encode()
+
+
+READ_PRICE_WINDOWS: LiteralString = "SELECT id, document::json -> 'price_windows' FROM invoice WHERE id = ANY(%s)"
+
+
+def read_price_windows(
+    tx: Transaction, invoice_ids: Sequence[InvoiceId]
+) -> dict[InvoiceId, list[dict[str, str | None]]]:
+    """Return the price windows of invoices as their documents have them."""
+    return {InvoiceId(row[0]): row[1] for row in tx.execute(READ_PRICE_WINDOWS, (list(invoice_ids),))}
+
+
+READ_EARLIER: LiteralString = """
+    SELECT document::json -> 'adjusted_invoices', document::json -> 'earlier_invoices_left' FROM invoice WHERE id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenEarlier:
+    """What an invoice's document says of earlier ones: those that it adjusts as they stand there, and how many it left."""
+
+    adjusted: list[dict[str, Any]]
+    left: int
+
+
+def read_earlier(tx: Transaction, invoice_id: InvoiceId) -> WrittenEarlier:
+    """Return what a document says of earlier invoices; it says nothing where there was nothing to say."""
+    row = tx.execute(READ_EARLIER, (invoice_id,)).fetchone()
+    assert row is not None, "the caller has found the invoice"
+    return WrittenEarlier(row[0] or [], row[1] or 0)
 
 
 @dataclass(frozen=True, slots=True)
