@@ -9,6 +9,7 @@ import psycopg
 
 from alarms.store import deadlines as store
 from foundation.database import Transaction
+from foundation.statement_limits import limit_statements, statement_limit
 
 
 class OutOfTime(Exception):
@@ -38,9 +39,9 @@ def within(tx: Transaction, *, whole_s: float, statement_s: float) -> Generator[
 
     Whatever the block catches is undone by a savepoint of its own; what it does not catch ends the transaction, limits and all.
     """
-    before = store.statement_limit(tx)
+    before = statement_limit(tx)
     yield Deadline(store.instant_after(tx, whole_s), statement_s)
-    store.limit_statements(tx, before)
+    limit_statements(tx, before)
 
 
 @contextmanager

@@ -1,25 +1,9 @@
-"""How long statements of this transaction may take."""
+"""Deadlines by the database's clock: when they end, and what they leave a statement."""
 
 from datetime import datetime
 from typing import LiteralString
 
 from foundation.database import Transaction
-
-STATEMENT_LIMIT: LiteralString = "SELECT current_setting('statement_timeout')"
-LIMIT_STATEMENTS: LiteralString = "SELECT set_config('statement_timeout', %s, true)"
-
-
-def statement_limit(tx: Transaction) -> str:
-    """Return how long a statement of this transaction may take, as PostgreSQL writes it."""
-    row = tx.execute(STATEMENT_LIMIT).fetchone()
-    assert row is not None
-    return str(row[0])
-
-
-def limit_statements(tx: Transaction, length: str) -> None:
-    """Let no statement take longer than that, until it is set again or the transaction or its savepoint is undone."""
-    tx.execute(LIMIT_STATEMENTS, (length,))
-
 
 INSTANT_AFTER: LiteralString = "SELECT clock_timestamp() + make_interval(secs => %s)"
 

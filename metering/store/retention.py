@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from foundation.database import Transaction
+from foundation.statement_limits import try_within
 from metering.sealing import Boundary, Chunk
 
 
@@ -204,8 +205,6 @@ ARCHIVE: LiteralString = """
 
 
 ARCHIVE_TIMEOUT_MS = 10_000
-LIMIT_STATEMENTS: LiteralString = "SELECT set_config('statement_timeout', %s, true)"
-UNLIMIT_STATEMENTS: LiteralString = "SET LOCAL statement_timeout TO DEFAULT"
 
 
 def try_archive(
@@ -218,14 +217,11 @@ def try_archive(
     metrics_max: int,
 ) -> Archived | None:
     """Archive as archive does, or change nothing and return None where it takes too long."""
-    try:
-        with tx.transaction():
-            tx.execute(LIMIT_STATEMENTS, (str(ARCHIVE_TIMEOUT_MS),))
-            done = archive(tx, evidence, after_key=after_key, start=start, end=end, metrics_max=metrics_max)
-            tx.execute(UNLIMIT_STATEMENTS)
-    except psycopg.errors.QueryCanceled:
-        return None
-    return done
+    return try_within(
+        tx,
+        ARCHIVE_TIMEOUT_MS,
+        lambda: archive(tx, evidence, after_key=after_key, start=start, end=end, metrics_max=metrics_max),
+    )
 
 
 def archive(

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
-import psycopg
 from psycopg.rows import class_row
 
 from foundation.database import Transaction
+from foundation.statement_limits import try_within
 from metering.model import SHARD_COUNT
 from metering.store.fragments import STATISTICS, TOUCHED, TRACED
 from metering.store.planning import many_small_probes
@@ -110,20 +110,10 @@ def recompute_marked(tx: Transaction, mark_ids: Sequence[int]) -> int:
 PASS_TIMEOUT_MS = 10_000
 """How long one attempt may take: several fit into the roller's transaction."""
 
-LIMIT_STATEMENTS: LiteralString = "SELECT set_config('statement_timeout', %s, true)"
-UNLIMIT_STATEMENTS: LiteralString = "SET LOCAL statement_timeout TO DEFAULT"
-
 
 def try_recompute(tx: Transaction, mark_ids: Sequence[int]) -> int | None:
     """Recompute as recompute_marked does, or change nothing and return None where it takes too long."""
-    try:
-        with tx.transaction():
-            tx.execute(LIMIT_STATEMENTS, (str(PASS_TIMEOUT_MS),))
-            written = recompute_marked(tx, mark_ids)
-            tx.execute(UNLIMIT_STATEMENTS)
-    except psycopg.errors.QueryCanceled:
-        return None
-    return written
+    return try_within(tx, PASS_TIMEOUT_MS, lambda: recompute_marked(tx, mark_ids))
 
 
 SPLIT_MARK: LiteralString = """
