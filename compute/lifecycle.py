@@ -211,14 +211,15 @@ def transition_of_off(instance: Instance, evidence: Evidence, guest: ObservedIns
     if not was_running or instance.is_interrupted:
         return still
     if instance.desired == "stopped":
-        return ended(instance, evidence, power, kind=LifecycleKind.STOP, vm_state="stopped", is_ours=not ended_itself)
+        is_ours = not ended_itself and guest.reason is not StopReason.UNSEEN
+        return ended(instance, evidence, power, kind=LifecycleKind.STOP, vm_state="stopped", is_ours=is_ours)
     if instance.desired == "deleted":
         return still
     if evidence.is_host_stopping or guest.reason is StopReason.HOST_DOWN:
         return interrupted(instance, evidence, power)
     if instance.reboot_from_epoch is not None:
         return still
-    if guest.reason in (StopReason.CRASHED, StopReason.FAILED) or power == "crashed":
+    if guest.reason in (StopReason.CRASHED, StopReason.FAILED, StopReason.UNSEEN) or power == "crashed":
         fault = f"The guest ended unexpectedly: {guest.reason.value}."
         return ended(instance, evidence, power, kind=LifecycleKind.FAULT, vm_state="error", fault=fault)
     fault = f"The guest is off although nobody asked for it here: {guest.reason.value}."

@@ -1,6 +1,7 @@
 """What is done to a server: the actions, each a body with one key."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -28,6 +29,7 @@ router = new_router("/v2.1")
 CONSOLE_WAIT_S_MAX = 5.0
 CONSOLE_POLL_S = 0.1
 CONSOLE_LINES_MAX = 100_000
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 Act = Callable[..., None]
 
@@ -145,7 +147,7 @@ def last_lines(output: str, argument: Any) -> str:
     if length is None:
         return output
     text = str(length)
-    if isinstance(length, bool) or not text.removeprefix("-").isdigit() or not -1 <= int(text) <= CONSOLE_LINES_MAX:
+    if isinstance(length, bool) or not WHOLE_NUMBER.fullmatch(text) or not -1 <= int(text) <= CONSOLE_LINES_MAX:
         raise Invalid("Invalid input for field/attribute length: it must be a whole number of lines", field="length")
     if int(text) == -1:
         return output

@@ -53,6 +53,7 @@ class StopReason(StrEnum):
     CRASHED = "its hypervisor process ended unexpectedly"
     FAILED = "it failed to start"
     HOST_DOWN = "its host went down"
+    UNSEEN = "nobody saw it end, or it never began"
 
 
 class NoticeKind(StrEnum):

@@ -14,22 +14,28 @@ class ShutdownRequests:
     """What running guests were asked, kept by libvirt and remembered here; a guest's boot is known by libvirt's run number."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[UUID, int], ShutdownRequest | None] = {}
+        self._known: dict[UUID, tuple[int, ShutdownRequest | None]] = {}
 
     def forget(self) -> None:
         """Read all anew: run numbers are unique only while one libvirtd runs."""
         self._known.clear()
 
+    def forget_guest(self, instance_id: UUID) -> None:
+        """Keep nothing of a guest that is gone."""
+        self._known.pop(instance_id, None)
+
     def find(self, domain: Domain) -> ShutdownRequest | None:
         """Return what a guest was asked in this boot, or None."""
-        run = run_of(domain)
-        if run not in self._known:
-            self._known[run] = read_request(domain)
-        return self._known[run]
+        instance_id, run = run_of(domain)
+        known_run, request = self._known.get(instance_id, (None, None))
+        if known_run != run:
+            request = read_request(domain)
+            self._known[instance_id] = (run, request)
+        return request
 
     def press(self, domain: Domain, request: ShutdownRequest) -> None:
         """Press first and note then: who is killed in between presses again, and no guest waits for a press that never came."""
-        run, xml = run_of(domain), build_shutdown_mark(request)
+        (instance_id, run), xml = run_of(domain), build_shutdown_mark(request)
         with suppress(libvirt.libvirtError):
             domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
         kind, live = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
@@ -39,7 +45,7 @@ class ShutdownRequests:
             if domain.isActive():
                 raise
             return
-        self._known[run] = request
+        self._known[instance_id] = (run, request)
 
 
 def run_of(domain: Domain) -> tuple[UUID, int]:

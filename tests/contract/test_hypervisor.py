@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -324,6 +324,41 @@ def test_a_guest_killed_from_outside_is_told_as_crashed(bench: Bench) -> None:
     assert NoticeKind.STARTED in notices
     bench.driver.subscribe(lambda _: None)
     bench.driver.delete_instance(spec.instance_id)
+
+
+class Killed(BaseException):
+    """The agent's end, between two of its calls."""
+
+
+class DriverKilledBeforeItsGuestStarts(LibvirtHypervisor):
+    """Ends when the guest is defined for its boot and not yet powered on."""
+
+    def _converge_addresses(self, *, without: UUID | None = None) -> None:
+        del without
+        raise Killed
+
+
+@pytest.fixture
+def own_libvirt_bench(tmp_path: Path) -> Iterator[Bench]:
+    """A host on which no other test has guests."""
+    yield from libvirt_bench(tmp_path)
+
+
+@pytest.mark.guests
+def test_a_start_that_was_cut_short_is_not_told_as_a_crash(own_libvirt_bench: Bench, tmp_path: Path) -> None:
+    bench = own_libvirt_bench
+    assert isinstance(bench.driver, LibvirtHypervisor)
+    spec = bench.spec()
+    bench.driver.create_instance(spec)
+    killed = DriverKilledBeforeItsGuestStarts("qemu:///system", installation=bench.driver.installation, root=tmp_path)
+    with pytest.raises(Killed):
+        killed.start_instance(spec)
+    killed.close()
+    after = bench.reopened()
+    assert [guest.reason for guest in after.list_instances()] == [StopReason.UNSEEN]
+    after.start_instance(spec)
+    assert [guest.power_state for guest in after.list_instances()] == [PowerState.RUNNING]
+    after.close()
 
 
 def test_a_network_may_be_asked_for_twice_and_goes_when_it_is_not_needed(bench: Bench) -> None:

@@ -197,6 +197,7 @@ def test_a_host_that_is_being_stopped_puts_nothing_into_error(guest: ObservedIns
     [
         (StopReason.CRASHED, "error", LifecycleKind.FAULT),
         (StopReason.FAILED, "error", LifecycleKind.FAULT),
+        (StopReason.UNSEEN, "error", LifecycleKind.FAULT),
         (StopReason.GUEST_SHUTDOWN, "stopped", LifecycleKind.STOP),
         (StopReason.STOPPED, "stopped", LifecycleKind.STOP),
     ],
@@ -209,6 +210,23 @@ def test_an_end_from_outside_says_why_and_dates_from_the_last_proof_of_life(
     assert transition.at == NOW + timedelta(seconds=30)
     assert transition.fault is not None
     assert reason.value in transition.fault
+
+
+def test_a_launch_that_was_cut_short_before_its_guest_ran_goes_on() -> None:
+    launched = an_instance(vm_state="building")
+    assert decide_transition(launched, seen(a_guest(PowerState.SHUTOFF, StopReason.UNSEEN, boot_epoch=0))) == (
+        decide_transition(launched, seen(a_guest(PowerState.SHUTOFF, StopReason.NEVER_STARTED, boot_epoch=0)))
+    )
+    crashed = decided(launched, seen(a_guest(PowerState.SHUTOFF, StopReason.CRASHED, boot_epoch=0)))
+    assert crashed.vm_state == "error"
+
+
+def test_a_wanted_end_that_nobody_saw_dates_from_the_last_proof_of_life() -> None:
+    transition = decided(
+        an_instance(desired="stopped"), seen(a_guest(PowerState.SHUTOFF, StopReason.UNSEEN, boot_epoch=0))
+    )
+    assert (transition.kind, transition.vm_state) == (LifecycleKind.STOP, "stopped")
+    assert transition.at == NOW + timedelta(seconds=30)
 
 
 def test_a_guest_whose_host_lost_power_stays_wanted() -> None:

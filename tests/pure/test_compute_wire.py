@@ -188,7 +188,8 @@ def test_a_console_is_cut_to_the_lines_asked_for() -> None:
     assert last_lines("a\nb\nc\n", {"length": 2}) == "b\nc\n"
     assert last_lines("a\nb\n", {"length": "1"}) == "b\n"
     assert last_lines("a\nb\n", {"length": -1}) == last_lines("a\nb\n", {}) == "a\nb\n"
-    for wrong in ("x", -2, True, 10**9, 1.5):
+    wrong_lengths: tuple[Any, ...] = ("x", -2, True, 10**9, 1.5, "²", "9" * 5_000, "--1", "", [], {})
+    for wrong in wrong_lengths:
         with pytest.raises(Invalid):
             last_lines("a", {"length": wrong})
 
