@@ -8,9 +8,9 @@ from pathlib import Path
 import libvirt
 
 from compute.domain_xml import BOOT_NAMESPACE, PREFIX, build_boot_mark, read_boot_host, read_boot_mark
+from compute.hypervisor.host_boot import read_host_boot
 from compute.hypervisor.libvirt_connection import Domain
 
-HOST_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PID_FOLDER = Path("/run/libvirt/qemu")
 
 
@@ -19,7 +19,7 @@ def read_or_note_boot(domain: Domain) -> int:
 
     A guest that was migrated here brings the note of its former host, and its counters begin anew: so does its epoch.
     """
-    live, host_boot = libvirt.VIR_DOMAIN_AFFECT_LIVE, HOST_BOOT_ID.read_text().strip()
+    live, host_boot = libvirt.VIR_DOMAIN_AFFECT_LIVE, read_host_boot()
     try:
         noted = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, BOOT_NAMESPACE, live)
         if read_boot_host(noted) in {"", host_boot}:

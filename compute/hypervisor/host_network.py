@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from compute.hypervisor.contract import HypervisorUnavailable, InterfaceStats
+from compute.hypervisor.host_boot import read_host_boot
 from compute.hypervisor.nft_command import list_table_names
 
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
@@ -35,7 +37,6 @@ KINDS_WITHOUT_TRAFFIC = frozenset({"ifb", "dummy"})
 
 LOOPBACK_FLAG = 0x8
 OUR_BRIDGES = "nb"
-HOST_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 DHCP_MAGIC = bytes((99, 130, 83, 99))
 
 
@@ -135,7 +136,7 @@ class HostInterfaces:
     def read(self) -> Sequence[InterfaceStats]:
         """Read all interfaces in one dump; one that was taken out and put back has another number, and so another epoch."""
         if self._boot is None:
-            self._boot = note_boot(self._note, boot_id=HOST_BOOT_ID.read_text().strip(), now_us=self._now_us())
+            self._boot = note_boot(self._note, boot_id=read_host_boot(), now_us=self._now_us())
         epoch, is_adopted = self._boot
         try:
             with IPRoute() as opened:
@@ -143,8 +144,13 @@ class HostInterfaces:
                 links: list[dict[str, Any]] = [dict(link) for link in netlink.link("dump")]
         except (OSError, NetlinkError) as error:
             raise HypervisorUnavailable(f"the host does not tell its interfaces' counters: {error}") from error
-        found = [read_interface(link, epoch=epoch, is_adopted=is_adopted) for link in links[:INTERFACES_MAX]]
-        return [interface for interface in found if interface is not None]
+        return interfaces_of(links, epoch=epoch, is_adopted=is_adopted)
+
+
+def interfaces_of(links: Sequence[Mapping[str, Any]], *, epoch: int, is_adopted: bool) -> list[InterfaceStats]:
+    """Read the host's own of the links in a netlink dump, up to a bound: guests have any number beside them."""
+    found = (read_interface(link, epoch=epoch, is_adopted=is_adopted) for link in links)
+    return list(islice((interface for interface in found if interface is not None), INTERFACES_MAX))
 
 
 def read_interface(link: Mapping[str, Any], *, epoch: int, is_adopted: bool) -> InterfaceStats | None:

@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from collectors.network_counters import samples_of_interfaces, samples_of_traffic
 from collectors.polling import port_identity
 from compute.domain_xml import tap_name
 from compute.hypervisor.contract import DiskSpec, InstanceSpec, InterfaceStats, PortSpec, PortStats, PortTraffic
+from compute.hypervisor.host_network import INTERFACES_MAX, interfaces_of
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 PORT = PortSpec(UUID(int=7), UUID(int=8), "52:54:00:00:00:07", IPv4Address("10.0.0.7"))
@@ -57,3 +59,25 @@ def test_the_hosts_interfaces_are_no_projects_and_have_ceilometers_names() -> No
         ("host_network_interface", "h.eth0", "", None)
     }
     assert all(s.adopted and s.boot_epoch == 5 for s in samples)
+
+
+def a_link(index: int, name: str, *, kind: str = "", master: int | None = None) -> dict[str, Any]:
+    """One link of a netlink dump."""
+    counted = ("bytes", "packets", "errors", "dropped")
+    counters = {f"{way}_{what}": index for way in ("rx", "tx") for what in counted}
+    attributes: list[tuple[str, object]] = [("IFLA_IFNAME", name), ("IFLA_STATS64", counters)]
+    attributes += [("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]})] if kind else []
+    attributes += [("IFLA_MASTER", master)] if master is not None else []
+    return {"index": index, "flags": 0, "attrs": attributes}
+
+
+def test_an_interface_of_the_host_is_read_however_many_guests_came_before_it():
+    taps = [a_link(10 + n, f"nt{n}", kind="tun", master=5) for n in range(2 * INTERFACES_MAX)]
+    links = [a_link(2, "eth0"), *taps, a_link(9_000, "bond0", kind="bond")]
+    found = interfaces_of(links, epoch=0, is_adopted=False)
+    assert [interface.device for interface in found] == ["eth0", "bond0"]
+
+
+def test_no_more_interfaces_are_read_than_the_bound():
+    links = [a_link(n, f"eth{n}") for n in range(1, INTERFACES_MAX + 10)]
+    assert len(interfaces_of(links, epoch=0, is_adopted=False)) == INTERFACES_MAX
