@@ -66,7 +66,7 @@ class LibvirtHypervisor:
         self._virt_type = decide_virt_type(virt_type)
         self._folder: GuestFolder | None = None
         self._marks: dict[UUID, GuestMark] = {}
-        self._boots: dict[tuple[UUID, int], int] = {}
+        self._boots: dict[UUID, tuple[int, int]] = {}
         self._shutdowns = ShutdownRequests()
         self._generation = 0
 
@@ -199,6 +199,8 @@ class LibvirtHypervisor:
             if domain is not None:
                 domain.undefineFlags(UNDEFINE_FLAGS)
         self._marks.pop(instance_id, None)
+        self._boots.pop(instance_id, None)
+        self._shutdowns.forget_guest(instance_id)
         self._guest_folder().remove(instance_id)
 
     def console_output(self, instance_id: UUID, *, lines_max: int | None = None) -> str:
@@ -325,19 +327,24 @@ class LibvirtHypervisor:
             return None
 
     def _reason_unknown_to_libvirt(self, domain: Domain) -> StopReason:
-        """A libvirtd that was restarted no longer knows why a guest is off; our mark says when it was last started."""
+        """A libvirtd that was restarted no longer knows why a guest is off; our mark says in which boot of the host it was to start.
+
+        Whether it then did is not known: whoever was to start it may have ended first.
+        """
         mark = self._mark(domain)
         if mark is None or not mark.host_boot:
             return StopReason.NEVER_STARTED
-        return StopReason.CRASHED if mark.host_boot == read_host_boot() else StopReason.HOST_DOWN
+        return StopReason.UNSEEN if mark.host_boot == read_host_boot() else StopReason.HOST_DOWN
 
     def _boot_epoch(self, domain: Domain) -> int:
         """Return when this boot began: noted in the guest's live metadata, which libvirt drops when the guest ends."""
         self._forget_after_reconnect()
-        key = (UUID(domain.UUIDString()), int(domain.ID()))
-        if key not in self._boots:
-            self._boots[key] = read_or_note_boot(domain)
-        return self._boots[key]
+        instance_id, run = UUID(domain.UUIDString()), int(domain.ID())
+        known_run, boot_epoch = self._boots.get(instance_id, (None, 0))
+        if known_run != run:
+            boot_epoch = read_or_note_boot(domain)
+            self._boots[instance_id] = (run, boot_epoch)
+        return boot_epoch
 
     def _read(self, host: Any, domains: list[Domain], flags: int) -> list[InstanceStats]:
         if not domains:
