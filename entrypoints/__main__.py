@@ -114,11 +114,14 @@ def replay_letters(
 
 
 @letters.command("discard")
-def discard_letter(letter_id: UUID) -> None:
-    """Throw one away; it stays in the list of all."""
+def discard_letter(
+    letter_id: Annotated[UUID | None, typer.Argument(help="which one")] = None,
+    every: Annotated[bool, typer.Option("--all", help="all that wait")] = False,
+) -> None:
+    """Throw one away, or all that wait; they stay in the list of all for 90 days."""
     from entrypoints.dead_letters import discard
 
-    raise typer.Exit(discard(letter_id))
+    raise typer.Exit(discard(letter_id, every=every))
 
 
 @command_line.command()

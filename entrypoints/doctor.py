@@ -1,17 +1,15 @@
 """`nepho doctor metering`: says what is wrong with the sources of readings, one sentence each with its mend."""
 
-import psycopg
 from rich.console import Console
 
 from api.native.doctor import to_diagnosis
-from entrypoints.installed_database import find_database_url
+from entrypoints.installed_database import chosen_settings, installed_database
 from foundation.clock import utc_now
-from foundation.database import Isolation, Pool, open_pool, transaction
-from foundation.errors import DomainError
+from foundation.database import Isolation, Pool, transaction
 from foundation.settings import Settings
 from metering import service as metering
 
-FOUND_SOMETHING, COULD_NOT_LOOK = 1, 2
+FOUND_SOMETHING = 1
 
 
 def examine(pool: Pool, *, as_json: bool) -> int:
@@ -38,16 +36,5 @@ def show(diagnosis: metering.Diagnosis) -> None:
 
 def main(*, as_json: bool) -> int:
     """Examine the installation that the settings name; return the exit code."""
-    errors = Console(stderr=True, highlight=False, markup=False)
-    url = find_database_url(Settings())
-    if url is None:
-        errors.print("No installation runs here: start `make run`, or set NEPHO_DATABASE_URL.")
-        return COULD_NOT_LOOK
-    pool = open_pool(url, size_max=1, application_name="nephoscope-doctor")
-    try:
+    with installed_database(chosen_settings(Settings), "doctor") as pool:
         return examine(pool, as_json=as_json)
-    except (DomainError, psycopg.Error) as error:
-        errors.print(f"Metering could not be examined: {error}")
-        return COULD_NOT_LOOK
-    finally:
-        pool.close()

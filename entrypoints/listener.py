@@ -12,7 +12,7 @@ from types import FrameType
 
 import psycopg
 import structlog
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from collectors.definitions.files import (
     Catalogue,
@@ -33,9 +33,10 @@ from collectors.listening import (
     take_messages,
 )
 from collectors.notifications import Malformed
+from entrypoints.installed_database import chosen_settings, get_database_url, give_up
 from entrypoints.logs import configure_logs
-from entrypoints.notification_queue import BrokerAway, NotificationQueue, QueueOptions, place_of
-from entrypoints.preflight import describe_wrong
+from entrypoints.notification_queue import BrokerAway, NotificationQueue, QueueOptions
+from entrypoints.preflight import broker_place
 from foundation.clock import utc_now
 from foundation.database import Pool, Transaction, open_pool, transaction
 from foundation.errors import Unavailable
@@ -47,6 +48,7 @@ BACKOFF_MAX_S = 30.0
 DATABASE_WAIT_S_MAX = 5.0
 CLASHES_MAX = 3
 """So often in a row a batch that clashed with another listener's is tried again before it is taken message by message."""
+CLASHES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 IDLE_WAIT_S = 0.5
 FORGET_INTERVAL_S = 3600.0
 TOLD_INTERVAL_S = 60.0
@@ -155,7 +157,7 @@ class Listener:
         while not self.stopping.is_set():
             try:
                 self.queue.open()
-                log.info("listener.connected", broker=place_of(self.queue.options.url))
+                log.info("listener.connected", broker=broker_place(self.queue.options.url))
                 failures = 0
                 self._listen()
             except BrokerAway as error:
@@ -186,27 +188,34 @@ class Listener:
             self._keep_house()
 
     def _take_pending(self) -> None:
-        failures = 0
-        while not self.stopping.is_set():
+        """Take what waits by now, part by part; each part is acknowledged after its commit and before the next."""
+        failures, left, single = 0, len(self.queue.pending), 0
+        while left > 0 and not self.stopping.is_set():
+            part = self.queue.pending[: min(left, 1 if single else self.batching.size_max)]
             try:
-                taken = self._take(self.queue.pending)
-            except DeadLettersFull as error:
-                wait_s = backoff_s(failures)
-                failures += 1
-                log.error("listener.dead_letters_full", reason=error.message, mend=MEND_FULL, again_in_s=wait_s)
-                self._idle(wait_s)
+                taken = self._take_one(part[0]) if single else self._take_batch(part)
             except Unavailable as error:
-                wait_s = min(backoff_s(failures), DATABASE_WAIT_S_MAX)
+                self._wait_for_room(error, failures)
                 failures += 1
-                self._let_database_go()
-                log.warning(
-                    "listener.database_away", reason=error.message, waiting=len(self.queue.pending), again_in_s=wait_s
-                )
-                self._idle(wait_s)
-            else:
-                self.queue.acknowledge()
-                self._count(taken)
-                return
+                continue
+            if taken is None:
+                single = len(part)
+                continue
+            self.queue.acknowledge(len(part))
+            self._count(taken)
+            left, single, failures = left - len(part), max(0, single - len(part)), 0
+
+    def _wait_for_room(self, error: Unavailable, failures: int) -> None:
+        """Say why nothing more can be taken now, and wait, longer each time."""
+        if isinstance(error, DeadLettersFull):
+            wait_s = backoff_s(failures)
+            log.error("listener.dead_letters_full", reason=error.message, mend=MEND_FULL, again_in_s=wait_s)
+        else:
+            wait_s = min(backoff_s(failures), DATABASE_WAIT_S_MAX)
+            self._let_database_go()
+            waiting = len(self.queue.pending)
+            log.warning("listener.database_away", reason=error.message, waiting=waiting, again_in_s=wait_s)
+        self._idle(wait_s)
 
     def _idle(self, seconds: float) -> None:
         """Wait without letting the broker think that we are gone; it delivers no more than the prefetch."""
@@ -214,47 +223,38 @@ class Listener:
         while not self.stopping.is_set() and monotonic() < until:
             self.queue.wait(min(IDLE_WAIT_S, max(0.0, until - monotonic())))
 
-    def _take(self, messages: Sequence[Message]) -> Taken:
-        """Take messages in transactions of the largest size; raises Unavailable."""
-        total = Taken()
-        for start in range(0, len(messages), self.batching.size_max):
-            part = list(messages[start : start + self.batching.size_max])
-            total = added(total, self._take_batch(part))
-        return total
-
-    def _take_batch(self, messages: Sequence[Message]) -> Taken:
+    def _take_batch(self, messages: Sequence[Message]) -> Taken | None:
+        """Take messages in one transaction; None where they do not go together and are to be taken one by one."""
         for _ in range(CLASHES_MAX):
             try:
                 with transaction(self._database()) as tx:
                     return self._take_in(tx, messages)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+            except CLASHES:
                 log.info("listener.clashed", messages=len(messages))
             except DeadLettersFull:
-                break
+                return None
             except Unavailable:
                 raise
             except Exception:
                 log.exception("listener.batch_failed", messages=len(messages))
-                break
-        return self._take_singly(messages)
+                return None
+        return None
 
-    def _take_singly(self, messages: Sequence[Message]) -> Taken:
-        """Take each message by itself, so that one that fails holds up no other: that one is kept with what went wrong."""
-        total = Taken()
-        for message in messages:
-            try:
-                with transaction(self._database()) as tx:
-                    taken = self._take_in(tx, [message])
-            except Unavailable:
-                raise
-            except Exception as error:
-                log.exception("listener.message_failed", exchange=message.exchange)
-                with transaction(self._database()) as tx:
-                    fault = Malformed(f"{type(error).__name__}: {error}")
-                    bury(tx, [(message, fault)], now=self.clock(), letters_bytes_max=self.letters_bytes_max)
-                taken = Taken(dead=1)
-            total = added(total, taken)
-        return total
+    def _take_one(self, message: Message) -> Taken:
+        """Take a message by itself, so that one that fails holds up no other: that one is kept with what went wrong."""
+        try:
+            with transaction(self._database()) as tx:
+                return self._take_in(tx, [message])
+        except CLASHES as error:
+            raise Unavailable("another listener is at the same resource") from error
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("listener.message_failed", exchange=message.exchange)
+            fault = Malformed(f"{type(error).__name__}: {error}")
+            with transaction(self._database()) as tx:
+                bury(tx, [(message, fault)], now=self.clock(), letters_bytes_max=self.letters_bytes_max)
+            return Taken(dead=1)
 
     def _take_in(self, tx: Transaction, messages: Sequence[Message]) -> Taken:
         return take_messages(
@@ -289,13 +289,6 @@ class Listener:
             log.info("listener.stopped")
 
 
-def added(one: Taken, other: Taken) -> Taken:
-    """Add up what became of messages."""
-    return Taken(
-        one.taken + other.taken, one.repeated + other.repeated, one.ignored + other.ignored, one.dead + other.dead
-    )
-
-
 def backoff_s(failures: int) -> float:
     """Return how long to wait after so many failures in a row."""
     return min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(failures, 10))
@@ -313,37 +306,18 @@ def check_definitions(path: Path) -> int:
     return 0
 
 
-def database_of(settings: Settings) -> str:
-    """Return the database that the settings name, or the running installation's."""
-    given = settings.database_url.get_secret_value()
-    if given:
-        return given
-    from entrypoints.sample_data import find_database_url
-
-    return find_database_url(settings) or ""
-
-
 def main(settings: ListenerSettings | None = None) -> int:
     """Listen until SIGINT or SIGTERM; returns the exit code."""
     configure_logs()
-    try:
-        chosen = settings or ListenerSettings()
-    except ValidationError as error:
-        wrong = " ".join(describe_wrong(ListenerSettings, one) for one in error.errors())
-        print(f"nephoscope: {wrong}", file=sys.stderr)
-        return 2
+    chosen = settings or chosen_settings(ListenerSettings)
     if not chosen.amqp_url.get_secret_value():
-        print("nephoscope: set NEPHO_AMQP_URL to the broker, amqp://user:password@host:5672/", file=sys.stderr)
-        return 2
+        give_up("set NEPHO_AMQP_URL to the broker, amqp://user:password@host:5672/")
     recorder.keep_in(chosen.metrics_folder, "listener")
-    if not database_of(chosen):
-        print("nephoscope: no installation runs here: start `make run`, or set NEPHO_DATABASE_URL", file=sys.stderr)
-        return 2
+    url = get_database_url(chosen)
     try:
         catalogue = load_catalogue(Path(chosen.definitions) if chosen.definitions else None)
     except DefinitionsInvalid as error:
-        print("\n".join(f"nephoscope: {problem}" for problem in error.problems), file=sys.stderr)
-        return 2
+        give_up("\n".join(error.problems))
     stopping = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -351,7 +325,6 @@ def main(settings: ListenerSettings | None = None) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    url = database_of(chosen)
     return Listener(
         NotificationQueue(chosen.queue_options(catalogue)),
         lambda: open_pool(url, size_max=1, application_name="nephoscope-listener"),

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 from amqp.exceptions import ConnectionError as BrokerRefusal
@@ -54,12 +53,6 @@ def amqp_url(url: str) -> str:
     return "amqp://" + url.removeprefix("rabbit://") if url.startswith("rabbit://") else url
 
 
-def place_of(url: str) -> str:
-    """Say where a broker is, without the password."""
-    parts = urlsplit(url.split(";")[0])
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def tls_of(options: QueueOptions) -> Any:
     """Return how TLS is spoken with amqps://: the broker's certificate is always checked, against its host's name as well."""
     if not options.url.startswith("amqps://"):
@@ -76,7 +69,7 @@ class NotificationQueue:
     pending: list[Message] = field(default_factory=list[Message])
     _connection: Any = None
     _consumer: Any = None
-    _last_tag: int = 0
+    _tags: list[int] = field(default_factory=list[int])
     _checked_at: float = 0.0
     _looked_at: float = 0.0
     _missing: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
@@ -129,18 +122,19 @@ class NotificationQueue:
         except self._failures() as error:
             raise BrokerAway(reason_of(error)) from error
 
-    def acknowledge(self) -> None:
-        """Tell the broker that everything pending was taken."""
+    def acknowledge(self, count: int) -> None:
+        """Tell the broker that so many of what is pending, the oldest, were taken."""
         try:
-            self._consumer.channel.basic_ack(self._last_tag, multiple=True)
+            self._consumer.channel.basic_ack(self._tags[count - 1], multiple=True)
         except self._failures() as error:
             raise BrokerAway(reason_of(error)) from error
-        self.pending.clear()
+        del self.pending[:count], self._tags[:count]
 
     def close(self) -> None:
         """Let go of the connection; what is pending the broker delivers again."""
         connection, self._connection, self._consumer = self._connection, None, None
         self.pending.clear()
+        self._tags.clear()
         if connection is not None:
             connection.release()
 
@@ -149,7 +143,7 @@ class NotificationQueue:
         raw = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body)
         info = message.delivery_info
         self.pending.append(Message(raw, str(info.get("exchange") or ""), str(info.get("routing_key") or "")))
-        self._last_tag = message.delivery_tag
+        self._tags.append(message.delivery_tag)
 
     def _look_for_missing(self) -> None:
         self._looked_at = time.monotonic()

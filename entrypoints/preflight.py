@@ -73,8 +73,8 @@ def ask_database(url: str) -> str:
 
 
 def broker_place(url: str) -> str:
-    """Where a broker is, without the password."""
-    parts = urlsplit(url)
+    """Where a broker is, the first where several are named, without the password."""
+    parts = urlsplit(url.split(";")[0])
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 

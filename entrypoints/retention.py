@@ -2,14 +2,12 @@
 
 import time
 
-import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from entrypoints.installed_database import find_database_url
+from entrypoints.installed_database import chosen_settings, installed_database
 from foundation.clock import utc_now
-from foundation.database import Isolation, Pool, open_pool, transaction
-from foundation.errors import DomainError
+from foundation.database import Isolation, Pool, transaction
 from foundation.settings import Settings
 from metering.service.retention import Plan, Step
 from orchestration import retention
@@ -19,7 +17,7 @@ STEPS_MAX = 1_000_000
 WAITS_MAX = 600
 WAIT_S = 1.0
 TRANSACTION_TIMEOUT_MS = 600_000
-GAVE_UP, COULD_NOT_RUN = 1, 2
+WAITED_IN_VAIN = 1
 TOLD = frozenset({Step.SEALED, Step.SWITCHED, Step.DROPPED, Step.COMPRESSED})
 WAITING = frozenset({Step.WAITING, Step.WAITING_FOR_ROLLUPS, Step.BUSY})
 
@@ -79,21 +77,10 @@ def run_retention(pool: Pool, terms: RetentionTerms, *, output: Console) -> bool
 def main(*, is_plan: bool) -> int:
     """Plan or run the retention of the installation that the settings name; return the exit code."""
     output = Console(highlight=False, markup=False, soft_wrap=True)
-    settings = Settings()
-    url = find_database_url(settings)
-    if url is None:
-        output.print("No installation runs here: start `make run`, or set NEPHO_DATABASE_URL.")
-        return COULD_NOT_RUN
-    pool = open_pool(
-        url, size_max=1, application_name="nephoscope-retention", transaction_timeout_ms=TRANSACTION_TIMEOUT_MS
-    )
-    try:
+    settings = chosen_settings(Settings)
+    terms = RetentionTerms.of(settings)
+    with installed_database(settings, "retention", transaction_timeout_ms=TRANSACTION_TIMEOUT_MS) as pool:
         if is_plan:
-            show_plan(pool, RetentionTerms.of(settings), output=output)
+            show_plan(pool, terms, output=output)
             return 0
-        return 0 if run_retention(pool, RetentionTerms.of(settings), output=output) else GAVE_UP
-    except (DomainError, psycopg.Error) as error:
-        output.print(f"Retention could not go on: {error}")
-        return COULD_NOT_RUN
-    finally:
-        pool.close()
+        return 0 if run_retention(pool, terms, output=output) else WAITED_IN_VAIN

@@ -20,11 +20,11 @@ from billing import service as billing
 from billing.model import OUTGOING_BYTES, Authorship, Invoice
 from billing.prices import CounterPrice, DiskPrice, FlavorPrice, Price, StatePrice
 from billing.proration import month_containing
-from entrypoints.installed_database import find_database_url
+from entrypoints.installed_database import chosen_settings, installed_database
 from entrypoints.sample_history import HISTORIES, LARGE, MEDIUM, SMALL, ZONE, Fact
 from foundation.clock import utc_now
-from foundation.database import Pool, Transaction, open_pool, transaction
-from foundation.errors import Conflict, DomainError
+from foundation.database import Pool, Transaction, transaction
+from foundation.errors import Conflict
 from foundation.interval import TimeInterval
 from foundation.settings import Settings
 from identity import directory
@@ -38,6 +38,7 @@ SERIES = "SAMPLE"
 ISSUER_NAME = "SAMPLE DATA - not a real invoice"
 PLAN_NAME = "sample prices"
 MONTHS_MAX = 120
+TRANSACTION_TIMEOUT_MS = 600_000
 BY = Authorship(actor="nepho seed-demo", reason="sample data asked for by the operator")
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -183,18 +184,10 @@ def show(billed: dict[str, list[Invoice]], *, output: Console) -> None:
 
 def main() -> int:
     """Seed the running installation; return the exit code."""
-    url = find_database_url(Settings())
-    if url is None:
-        console.print("No installation runs here: start `make run`, and seed it from another terminal.")
-        return 1
-    pool = open_pool(url, size_max=2, application_name="nephoscope-seed-demo", transaction_timeout_ms=600_000)
-    try:
+    with installed_database(
+        chosen_settings(Settings), "seed-demo", size_max=2, transaction_timeout_ms=TRANSACTION_TIMEOUT_MS
+    ) as pool:
         show(seed(pool, utc_now(), output=console), output=console)
-    except DomainError as error:
-        console.print(f"The sample data could not be written: {error.message}")
-        return 1
-    finally:
-        pool.close()
     return 0
 
 

@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 from uuid import UUID
 
-import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from entrypoints.installed_database import find_database_url
-from foundation.database import Isolation, Pool, open_pool, transaction
-from foundation.errors import DomainError
+from entrypoints.installed_database import chosen_settings, installed_database
+from foundation.database import Isolation, Pool, transaction
 from foundation.instruments import recorder
 from foundation.settings import Settings
 from metering.samples import OLDEST
@@ -32,7 +30,7 @@ DIFFERENCES_KEPT_MAX = 10_000
 DIFFERENCES_SHOWN_MAX = 50
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
-FOUND_DIFFERENCES, COULD_NOT_LOOK = 1, 2
+FOUND_DIFFERENCES = 1
 
 OnProgress: TypeAlias = Callable[[int, int], None]
 """Is told how many metrics or buckets are done, and of how many."""
@@ -244,20 +242,7 @@ def run(pool: Pool, asked: Asked, *, as_json: bool) -> int:
 
 def main(asked: Asked, *, as_json: bool) -> int:
     """Prove the rollups of the database that the settings name; return the exit code."""
-    errors = Console(stderr=True, highlight=False, markup=False)
-    settings = Settings()
+    settings = chosen_settings(Settings)
     recorder.keep_in(settings.metrics_folder, "verify")
-    url = find_database_url(settings)
-    if url is None:
-        errors.print("No installation runs here: start `make run`, or set NEPHO_DATABASE_URL.")
-        return COULD_NOT_LOOK
-    pool = open_pool(
-        url, size_max=2, application_name="nephoscope-verify", transaction_timeout_ms=TRANSACTION_TIMEOUT_MS
-    )
-    try:
+    with installed_database(settings, "verify", size_max=2, transaction_timeout_ms=TRANSACTION_TIMEOUT_MS) as pool:
         return run(pool, asked, as_json=as_json)
-    except (DomainError, psycopg.Error) as error:
-        errors.print(f"The rollups could not be verified: {error}")
-        return COULD_NOT_LOOK
-    finally:
-        pool.close()

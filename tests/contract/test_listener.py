@@ -102,6 +102,15 @@ def pool(own_url: str) -> Iterator[Pool]:
     opened.close()
 
 
+@contextmanager
+def opened(url: str) -> Generator[Pool]:
+    pool = open_pool(url, size_max=2, application_name="tests")
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
 @pytest.fixture
 def queue() -> str:
     return f"nephoscope-{uuid4().hex[:8]}"
@@ -313,6 +322,26 @@ def test_a_message_that_cannot_be_taken_waits_with_its_reason_until_that_is_mend
     assert tool(environment, "discard", garbage).stdout == f"{garbage} discarded\n"
     twice = tool(environment, "discard", garbage)
     assert (twice.exit_code, "was discarded already" in twice.stderr) == (2, True)
+
+
+def test_what_cannot_be_kept_stays_with_the_broker_until_there_is_room(
+    broker: Broker, cluster_url: str, queue: str, tmp_path: Path
+):
+    with migrated_database(cluster_url, f"letters_{new_hex_id()}") as url, opened(url) as pool:
+        environment = environment_of(broker, url, queue, NEPHO_DEAD_LETTERS_MIB_MAX="10")
+        after = Told("volume.create.end", a_volume(str(uuid4()), "p"))
+        log = tmp_path / "log"
+        with listening(environment, log):
+            publish(broker, [b"%d " % number + b"{" * 1_000_000 for number in range(12)], exchange="cinder")
+            until(lambda: "listener.dead_letters_full" in log.read_text(), lambda: log.read_text())
+            assert one_value(pool, "SELECT count(*) FROM dead_letter") == 10
+            publish(broker, [after.body()], exchange="cinder")
+            listed = tool(environment, "list", "--limit", "2")
+            assert "\n10 wait and take 9.5 of 10 MiB; the oldest since " in listed.stdout
+            assert tool(environment, "discard", "--all").exit_code == 0
+            until(lambda: type_of(pool, after.payload["volume_id"]) == "volume", lambda: log.read_text())
+            assert one_value(pool, "SELECT count(*) FROM dead_letter WHERE state = 'waiting'") == 2
+        assert waiting(broker, queue) == 0
 
 
 def waiting(broker: Broker, queue: str) -> int:

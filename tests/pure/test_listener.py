@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from entrypoints.__main__ import command_line
 from entrypoints.listener import BACKOFF_MAX_S, Batching, ListenerSettings, backoff_s
-from entrypoints.notification_queue import QueueOptions, amqp_url, place_of, tls_of
+from entrypoints.notification_queue import QueueOptions, amqp_url, tls_of
+from entrypoints.preflight import broker_place
 from entrypoints.up import services_of
 
 
@@ -42,7 +43,7 @@ def test_waiting_doubles_up_to_a_bound():
 def test_a_broker_is_named_as_openstack_names_it_and_without_its_password():
     assert amqp_url("rabbit://u:p@h:5672/v") == "amqp://u:p@h:5672/v"
     assert amqp_url("amqps://u:p@h:5671/") == "amqps://u:p@h:5671/"
-    assert place_of("amqp://u:secret@h:5672/v;amqp://u:secret@i/v") == "amqp://h:5672/v"
+    assert broker_place("amqp://u:secret@h:5672/v;amqp://u:secret@i/v") == "amqp://h:5672/v"
 
 
 def test_tls_always_checks_the_certificate():
@@ -62,7 +63,8 @@ def test_a_listener_without_a_broker_says_what_to_set(
     from entrypoints.listener import main
 
     monkeypatch.delenv("NEPHO_AMQP_URL", raising=False)
-    assert main(ListenerSettings()) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(ListenerSettings())
     assert "set NEPHO_AMQP_URL to the broker" in capsys.readouterr().err
 
 
