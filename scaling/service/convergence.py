@@ -10,15 +10,14 @@ import psycopg
 import structlog
 
 from compute import service as compute
-from compute.model import LaunchRequest
 from foundation.database import Transaction
 from foundation.errors import DomainError, NotFound
 from identity.model import Caller
 from scaling.decision import FAILURES_BEFORE_OPEN, decide_convergence, retry_after_failure
-from scaling.model import GROUP_METADATA_KEY, Cause, DecisionKind, GroupState, Member, ScalingGroup
+from scaling.model import Cause, DecisionKind, GroupState, Member, ScalingGroup
 from scaling.service.activities import record_activity
 from scaling.service.members import end_gone_memberships, read_members
-from scaling.service.templates import member_of
+from scaling.service.templates import member_of, member_request
 from scaling.store import groups as store
 
 log = structlog.get_logger("scaling")
@@ -120,18 +119,7 @@ def _earlier(look_again_at: datetime, retry_at: datetime | None, now: datetime) 
 
 def _launch(tx: Transaction, group: ScalingGroup, caller: Caller, *, number: int, now: datetime) -> str | None:
     """Launch one member in a savepoint; return why it failed, or None."""
-    launch = group.spec.launch
-    request = LaunchRequest(
-        name=f"{group.spec.name}-{number}",
-        image_id=launch.image_id,
-        flavor_id=launch.flavor_id,
-        network_ids=launch.network_ids,
-        user_data=None if launch.user_data is None else launch.user_data.encode(),
-        metadata={**launch.metadata, GROUP_METADATA_KEY: str(group.id)},
-        security_groups=launch.security_groups,
-        key_name=launch.key_name,
-        availability_zone=launch.availability_zone,
-    )
+    request = member_request(group.spec, group.id, number=number)
     try:
         with tx.transaction():
             for instance in compute.create_instances(tx, caller=caller, request=request, now=now):

@@ -25,7 +25,7 @@ from scaling.model import (
 )
 from scaling.service.activities import record_activity
 from scaling.service.members import read_members
-from scaling.service.templates import checked_template, member_of
+from scaling.service.templates import check_launchable, checked_template, member_of
 from scaling.store import activities as activity_store
 from scaling.store import groups as store
 
@@ -53,6 +53,7 @@ def create_group(tx: Transaction, spec: GroupSpec, *, caller: Caller, now: datet
     count = store.count_groups_locked(tx, caller.project_id)
     if count >= GROUPS_PER_PROJECT_MAX:
         raise QuotaExceeded(f"the project has {count} scaling groups, as many as it may have")
+    check_launchable(spec)
     owner = member_of(caller.project_id, caller.user_id)
     spec = replace(spec, launch=checked_template(tx, spec.launch, caller=owner, now=now))
     group_id = new_id()
@@ -97,6 +98,8 @@ def update_group(tx: Transaction, group_id: UUID, *, spec: GroupSpec, caller: Ca
     group = find_own_group(tx, group_id, caller=caller, for_update=True)
     if group.state is GroupState.DELETING:
         raise GroupConflict(f"scaling group {group_id} is being deleted")
+    if (spec.name, spec.launch) != (group.spec.name, group.spec.launch):
+        check_launchable(spec)
     if spec.launch != group.spec.launch:
         owner = member_of(group.project_id, group.user_id)
         spec = replace(spec, launch=checked_template(tx, spec.launch, caller=owner, now=now))
@@ -126,9 +129,11 @@ def delete_group(tx: Transaction, group_id: UUID, *, caller: Caller, now: dateti
 def list_activities(
     tx: Transaction, group_id: UUID, *, caller: Caller, marker: UUID | None = None, limit: int = LIST_MAX
 ) -> Sequence[Activity]:
-    """List the decisions about a group, newest first, also when it is gone."""
+    """List the decisions about a group, newest first, also when it is gone; an admin sees those of another project's group while it is there."""
+    group = store.find_group(tx, group_id)
+    project_id = group.project_id if group and policy.may_read(caller, group.project_id) else caller.project_id
     found = activity_store.list_activities(
-        tx, group_id, project_id=caller.project_id, marker=marker, limit=min(limit, LIST_MAX)
+        tx, group_id, project_id=project_id, marker=marker, limit=min(limit, LIST_MAX)
     )
     if not found and marker is None:
         find_own_group(tx, group_id, caller=caller)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
+from uuid import UUID
 
 from compute import service as compute
 from compute.model import Flavor, LaunchRequest
@@ -12,9 +13,11 @@ from foundation.database import Transaction
 from foundation.errors import Conflict, Invalid, NotFound
 from identity.model import Caller
 from identity.policy import product_caller
-from scaling.model import LaunchTemplate
+from scaling.model import GROUP_METADATA_KEY, GroupSpec, LaunchTemplate
 
 Found = TypeVar("Found")
+
+NO_GROUP = UUID(int=0)
 
 
 def member_of(project_id: str, user_id: str | None) -> Caller:
@@ -38,6 +41,30 @@ def checked_template(tx: Transaction, launch: LaunchTemplate, *, caller: Caller,
         or_invalid(lambda: networks.choose_groups(tx, project_id, names=names, now=now), field="security_groups")
     or_invalid(lambda: launches.find_keypair(tx, caller, launch.key_name), field="key_name")
     return replace(launch, flavor_id=flavor.id)
+
+
+def check_launchable(spec: GroupSpec) -> None:
+    """Raise Invalid with the field to mend where no member could ever be launched as the group says, whatever there is."""
+    try:
+        launches.check_request(member_request(spec, NO_GROUP, number=1))
+    except Invalid as error:
+        raise Invalid(error.message, field="name" if error.field == "name" else f"launch.{error.field}") from error
+
+
+def member_request(spec: GroupSpec, group_id: UUID, *, number: int) -> LaunchRequest:
+    """Order one member: it is called by the group's name, cut where there is no room for it, and its number."""
+    launch, suffix = spec.launch, f"-{number}"
+    return LaunchRequest(
+        name=spec.name[: launches.NAME_LENGTH_MAX - len(suffix)] + suffix,
+        image_id=launch.image_id,
+        flavor_id=launch.flavor_id,
+        network_ids=launch.network_ids,
+        user_data=None if launch.user_data is None else launch.user_data.encode(),
+        metadata={**launch.metadata, GROUP_METADATA_KEY: str(group_id)},
+        security_groups=launch.security_groups,
+        key_name=launch.key_name,
+        availability_zone=launch.availability_zone,
+    )
 
 
 def find_flavor(tx: Transaction, reference: str, *, caller: Caller) -> Flavor:

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -127,6 +128,45 @@ def test_a_group_launches_its_members_and_marks_them_as_its_own(tx: Transaction)
     world.observe()
     assert world.view().size_current == 2
     assert world.later(60).converge() == 0
+
+
+def test_the_longest_name_of_a_group_still_leaves_room_for_the_number(tx: Transaction) -> None:
+    cloud = a_cloud(tx)
+    spec = replace(a_spec(cloud), name="w" * 255)
+    world = World(tx, cloud, service.create_group(tx, spec, caller=cloud.caller, now=NOW).group.id)
+    assert world.converge() == 2
+    assert [instance.name for instance in world.instances()] == ["w" * 253 + "-1", "w" * 253 + "-2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": "we\nb"}, "name"),
+        ({"metadata": {"k" * 256: "v"}}, "launch.metadata"),
+        ({"metadata": {"key": "v\x1b"}}, "launch.metadata"),
+    ],
+)
+def test_a_group_that_could_launch_no_member_is_refused_with_its_field(
+    tx: Transaction, change: dict[str, Any], field: str
+) -> None:
+    world = a_world(tx)
+    spec = a_spec(world.cloud)
+    broken = replace(spec, **change) if "name" in change else replace(spec, launch=replace(spec.launch, **change))
+    with pytest.raises(Invalid) as refused:
+        service.create_group(tx, broken, caller=world.cloud.caller, now=NOW)
+    assert refused.value.field == field
+    with pytest.raises(Invalid) as refused:
+        service.update_group(tx, world.group_id, spec=broken, caller=world.cloud.caller, now=NOW)
+    assert refused.value.field == field
+
+
+def test_an_admin_reads_the_decisions_about_another_projects_group(tx: Transaction) -> None:
+    world = a_world(tx)
+    service.delete_group(tx, world.group_id, caller=world.cloud.caller, now=world.now)
+    admin = a_caller(roles=("admin", "member", "reader"))
+    assert len(service.list_activities(tx, world.group_id, caller=admin)) == 1
+    with pytest.raises(GroupNotFound):
+        service.list_activities(tx, world.group_id, caller=a_caller())
 
 
 def test_an_alarm_s_policy_grows_the_group_and_another_shrinks_it_from_the_newest(tx: Transaction) -> None:
