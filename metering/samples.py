@@ -10,6 +10,9 @@ from metering.model import BOOT_SKEW_MAX_S, FUTURE_SKEW_MAX_S, VALUE_MAX, Sample
 
 OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+FIRST_INSTANT_US = -62_135_596_800_000_000
+LAST_INSTANT_US = 253_402_300_799_999_999
+"""The first and last instants that a datetime can hold, in microseconds since 1970: what lies beyond is no instant at all."""
 NAME_LENGTH_MAX = 255
 UNIT_LENGTH_MAX = 31
 

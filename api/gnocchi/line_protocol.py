@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from metering.samples import LAST_INSTANT_US
+
 LINES_MAX = 100_000
 PARTS_MAX = 500
 """Tags, and fields, of one line."""
 NAME_LENGTH_MAX = 255
 DIGEST_LENGTH = 40
 FAULTS_MAX = 100
-DATETIME_MAX_US = 253_402_300_799_999_999
-"""The last microsecond of the year 9999."""
 
 LINE = re.compile(
     r"""(?P<key>(?:\\.|[^\\\s])++)
@@ -80,7 +80,7 @@ def parse_line(line: str, *, unit_ns: int) -> Point | str:
     if isinstance(fields, str):
         return fields
     at_ns = None if whole["time"] is None else int(whole["time"]) * unit_ns
-    if at_ns is not None and not 0 <= at_ns // 1000 <= DATETIME_MAX_US:
+    if at_ns is not None and not 0 <= at_ns // 1000 <= LAST_INSTANT_US:
         return "the time is before 1970 or after 9999: look at the precision parameter"
     return Point(unescaped(measurement), tags, fields, at_ns)
 

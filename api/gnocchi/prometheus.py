@@ -1,8 +1,9 @@
 """Prometheus' remote write: a resource for each pair of job and instance, with a metric for each of its series."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import structlog
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 
@@ -15,17 +16,20 @@ from api.gnocchi.remote_write import WrittenSeries, read_write_request
 from api.transaction import RequestTransaction
 from foundation.errors import Invalid
 from metering.attributes import checked_type
+from metering.measured import count_measures
+from metering.model import VALUE_MAX
+from metering.samples import LAST_INSTANT_US
 from metering.service import policies
 from metering.service.measures import Measures
 from metering.service.pushes import PushedResource, push_measures
+
+log = structlog.get_logger("metering")
 
 router = new_router("/v1/prometheus")
 RESOURCE_TYPE = "prometheus"
 NAME_LABEL, JOB_LABEL, INSTANCE_LABEL = "__name__", "job", "instance"
 NO_LABEL = "none"
 MESSAGE_NAMES = ("proto=prometheus.WriteRequest", 'proto="prometheus.WriteRequest')
-LAST_US = 253_402_300_799_999_999
-"""The last microsecond that a datetime can hold."""
 
 
 @router.post("/write")
@@ -33,13 +37,30 @@ def write(request: Request, tx: RequestTransaction, caller: WriterCaller, raw: R
     """Take a message of remote write 1.0, all of it or nothing; it may come again."""
     check_content(request)
     now = context_of(request).clock()
-    pushed = pushed_by(read_write_request(raw))
+    series = list(read_write_request(raw))
+    tell_left_out(series)
+    pushed = pushed_by(series)
     if pushed:
         if not policies.has_resource_type(tx, RESOURCE_TYPE):
             attributes = {label: {"type": "string", "required": True} for label in (JOB_LABEL, INSTANCE_LABEL)}
             policies.ensure_resource_type(tx, checked_type(RESOURCE_TYPE, attributes))
         push_measures(tx, caller, pushed, resource_type=RESOURCE_TYPE, received_at=now)
     return Response(status_code=202)
+
+
+def tell_left_out(series: Sequence[WrittenSeries]) -> None:
+    """Count and log once what cannot be kept; after a 400 the sender would drop the good values of the message as well."""
+    lacking = [one for one in series if one.left_out]
+    if lacking:
+        left_out = sum(one.left_out for one in lacking)
+        count_measures(rejected=left_out)
+        log.warning(
+            "remote_write.left_out",
+            values=left_out,
+            series=len(lacking),
+            first=lacking[0].labels.get(NAME_LABEL, ""),
+            reason=f"a value is beyond {VALUE_MAX:g}",
+        )
 
 
 def check_content(request: Request) -> None:
@@ -80,7 +101,7 @@ def pushed_by(series: Iterable[WrittenSeries]) -> list[PushedResource]:
 def to_measures(series: list[WrittenSeries]) -> Measures:
     """Put the samples of one metric into columns."""
     times = [at for one in series for at in one.times_us]
-    if not all(0 <= at <= LAST_US for at in times):
+    if not all(0 <= at <= LAST_INSTANT_US for at in times):
         raise Invalid("a sample's time is before 1970 or after 9999", field="timestamp")
     values = [value for one in series for value in one.values]
     return Measures(np.array(times, dtype=np.int64), np.array(values, dtype=np.float64))

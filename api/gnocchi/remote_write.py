@@ -1,18 +1,15 @@
-"""Prometheus' remote write 1.0 messages, read from protobuf packed with snappy, each under its limit."""
+"""Prometheus' remote write 1.0 messages, read from protobuf packed with snappy, each under its limit. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import cramjam
-import structlog
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from foundation.errors import Invalid
 from metering.model import VALUE_MAX
-
-log = structlog.get_logger("metering")
 
 INFLATED_BYTES_MAX = 16 * 1024 * 1024
 SERIES_MAX = 50_000
@@ -31,11 +28,15 @@ SHAPES: Mapping[str, tuple[tuple[str, int, int, str], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenSeries:
-    """One series as it was sent: labels, and the values that can be kept, by time in microseconds since 1970."""
+    """One series as it was sent: labels, and the values that can be kept, by time in microseconds since 1970.
+
+    `left_out` counts those that are too large to be kept, but not the marker of a series that ended, which is no number.
+    """
 
     labels: Mapping[str, str]
     times_us: tuple[int, ...]
     values: tuple[float, ...]
+    left_out: int = 0
 
 
 def make_message_class() -> type[Any]:
@@ -85,8 +86,5 @@ def read_write_request(raw: bytes) -> Iterator[WrittenSeries]:
         labels = {label.name: label.value for label in one.labels}
         samples = [(sample.timestamp * 1000, sample.value) for sample in one.samples]
         kept = [(at, value) for at, value in samples if abs(value) <= VALUE_MAX]
-        if any(abs(value) > VALUE_MAX for _, value in samples):
-            log.warning(
-                "remote_write.left_out", series=labels.get("__name__", ""), reason=f"a value is beyond {VALUE_MAX:g}"
-            )
-        yield WrittenSeries(labels, tuple(at for at, _ in kept), tuple(value for _, value in kept))
+        left_out = sum(abs(value) > VALUE_MAX for _, value in samples)
+        yield WrittenSeries(labels, tuple(at for at, _ in kept), tuple(value for _, value in kept), left_out)

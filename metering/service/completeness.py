@@ -72,17 +72,17 @@ def hourly_completeness(
 
 
 def period_completeness(
-    tx: Transaction, query: CompletenessQuery, *, now: datetime, after: UUID | None = None, limit: int | None = None
+    tx: Transaction, query: CompletenessQuery, *, now: datetime, after: UUID | None, limit: int
 ) -> tuple[Sequence[Completeness], bool]:
-    """Return each resource's completeness over the whole period, by id, without gaps, and whether there are more."""
+    """Return at most `limit` resources' completeness over the whole period, by id, without gaps, and whether there are more."""
     view = open_view(tx, query, now=now)
     asked: list[tuple[PolledResource, TimeInterval, Expectation]] = []
     for resource in view.resources(tx, from_id=after):
         if resource.id != after:
             asked.append((resource, query.interval, view.expectation(resource, query.interval)))
-        if limit is not None and len(asked) > limit:
+        if len(asked) > limit:
             break
-    return answer(tx, asked[:limit], with_gaps=False), limit is not None and len(asked) > limit
+    return answer(tx, asked[:limit], with_gaps=False), len(asked) > limit
 
 
 @dataclass(frozen=True, slots=True)

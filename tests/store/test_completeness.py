@@ -161,12 +161,12 @@ def test_a_whole_period_is_the_sum_of_its_hours(guest: Guest) -> None:
     guest.lives(30, "active")
     guest.is_read([60 * n for n in range(180) if n % 7], without_disk=[600])
     query = CompletenessQuery(guest.project, HOURS)
-    found, _ = period_completeness(guest.tx, query, now=RECEIVED_AT)
+    found, _ = period_completeness(guest.tx, query, now=RECEIVED_AT, after=None, limit=10)
     assert {one.resource_id for one in found} == {guest.id, guest.disk}
     for one in found:
         hours = guest.hours(one.resource_id)
         assert (one.expected, one.received) == (sum(h.expected for h in hours), sum(h.received for h in hours))
-    first, is_more = period_completeness(guest.tx, query, now=RECEIVED_AT, limit=1)
+    first, is_more = period_completeness(guest.tx, query, now=RECEIVED_AT, after=None, limit=1)
     second, is_end = period_completeness(guest.tx, query, now=RECEIVED_AT, after=first[0].resource_id, limit=1)
     assert [*first, *second] == list(found)
     assert (is_more, is_end) == (True, False)
@@ -184,10 +184,12 @@ def test_another_meter_can_be_asked_for_where_there_is_one(guest: Guest) -> None
 def test_another_projects_resource_and_too_long_a_period_are_refused(guest: Guest) -> None:
     guest.lives(0, "active")
     with pytest.raises(ResourceNotFound):
-        period_completeness(guest.tx, CompletenessQuery(a_project(), HOURS, guest.id), now=RECEIVED_AT)
+        period_completeness(
+            guest.tx, CompletenessQuery(a_project(), HOURS, guest.id), now=RECEIVED_AT, after=None, limit=1
+        )
     long = TimeInterval(at(0), at(86_400 * 33))
     with pytest.raises(Invalid):
-        period_completeness(guest.tx, CompletenessQuery(guest.project, long), now=RECEIVED_AT)
+        period_completeness(guest.tx, CompletenessQuery(guest.project, long), now=RECEIVED_AT, after=None, limit=1)
 
 
 def test_a_delivery_keeps_that_its_host_was_read_and_how_much_of_it_was_known_already(
