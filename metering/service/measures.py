@@ -14,7 +14,14 @@ from foundation.ids import new_id
 from identity.model import Caller
 from metering.errors import MeasuresRefused, MetricNotFound, ResourceNotFound, SeveralUnknown
 from metering.model import FUTURE_SKEW_MAX_S, VALUE_MAX, Metric, Resource, owned_resource_id, resource_id_of
-from metering.samples import fault_of_time, fault_of_value, instant_of, microseconds_of
+from metering.samples import (
+    FIRST_INSTANT_US,
+    LAST_INSTANT_US,
+    fault_of_time,
+    fault_of_value,
+    instant_of,
+    microseconds_of,
+)
 from metering.service.metrics import MetricRequest, archive_policies_for, require_change
 from metering.service.resources import require_change as require_resource_change
 from metering.store import intake, metrics, resources
@@ -23,9 +30,6 @@ from metering.store.measures import MeasureColumns, WriteCounts, require_few_chu
 from metering.visibility import Viewer, may_change_made_by, viewer_of
 
 MEASURES_MAX = 500_000
-FIRST_INSTANT_US = -62_135_596_800_000_000
-LAST_INSTANT_US = 253_402_300_799_999_999
-"""The first and last instants that a datetime can hold, in microseconds since 1970; an offset may put a time beyond them."""
 
 
 @dataclass(frozen=True, slots=True)
