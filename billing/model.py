@@ -175,6 +175,11 @@ class InvoiceStatus(StrEnum):
     VOID = "void"
 
 
+def invoice_number(series: str, number: int) -> str:
+    """Write an invoice's number as it is printed: of six digits, or more where it has more."""
+    return f"{series}-{number:06d}"
+
+
 @dataclass(frozen=True, slots=True)
 class InvoiceLine:
     """One resource at one price; `amount` is its share of the rounded subtotal, so that the lines foot."""
@@ -323,7 +328,7 @@ class Invoice:
     def label(self) -> str:
         """The number as printed, or what it is as long as it has none."""
         if self.number is not None:
-            return f"{self.series}-{self.number:06d}"
+            return invoice_number(self.series, self.number)
         return "draft" if self.is_draft else "discarded-draft"
 
 

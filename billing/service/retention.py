@@ -1,17 +1,15 @@
 """What billing needs of raw samples: all that is not settled yet, and for good the counters behind what is."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from billing.canonical import instant_text
 from billing.errors import PeriodInvalid
-from billing.model import OUTGOING_BYTES, BillingAccount
+from billing.model import OUTGOING_BYTES, BillingAccount, InvoiceStatus, invoice_number
 from billing.prices import CounterPrice
 from billing.service.accounts import windows_of
 from billing.store import retention as store
-from billing.store.retention import BilledPeriod
+from billing.store.retention import SettledUntil
 from foundation.database import Transaction
 from foundation.interval import TimeInterval
 from metering.service.retention import samples_gone_until
@@ -36,34 +34,30 @@ class BillingNeeds:
 
 def raw_samples_needed(tx: Transaction, *, now: datetime, dispute: timedelta) -> BillingNeeds:
     """Say what invoices rest on; a project that never had one is not among them."""
-    periods = store.list_billed_periods(tx, settled_before=now - dispute)
-    projects = tuple(
-        unsettled(project_id, own, dispute=dispute)
-        for project_id, own in groupby(periods, key=lambda period: period.project_id)
-    )
+    settled = store.list_settled(tx, settled_before=now - dispute)
+    projects = tuple(unsettled(one, dispute=dispute) for one in settled)
     meters = tuple(sorted({OUTGOING_BYTES, *store.list_priced_counters(tx)}))
     return BillingNeeds(projects, meters)
 
 
-def unsettled(project_id: str, periods: Iterable[BilledPeriod], *, dispute: timedelta) -> UnsettledProject:
-    """Return since when a project's samples are needed: where its settled invoices, one after the other, end."""
-    settled_until: datetime | None = None
-    for period in periods:
-        if settled_until is not None and period.end <= settled_until:
-            continue
-        if settled_until is not None and period.start > settled_until:
-            break
-        if not period.is_settled:
-            since = settled_until or period.start
-            what = (
-                "a draft" if period.label == "draft" else f"{period.label}, less than {dispute.days} days final or void"
-            )
-            reason = f"project {project_id}: the invoice from {since:%Y-%m-%d} on is {what}"
-            return UnsettledProject(project_id, since, reason)
-        settled_until = period.end
-    assert settled_until is not None, "a project is asked about since it has a period"
-    reason = f"project {project_id}: nothing from {settled_until:%Y-%m-%d %H:%M} UTC on is billed yet"
-    return UnsettledProject(project_id, settled_until, reason)
+def unsettled(settled: SettledUntil, *, dispute: timedelta) -> UnsettledProject:
+    """Say since when a project's samples are needed, and what they wait for."""
+    project_id, since = settled.project_id, settled.until
+    if settled.status is None:
+        reason = f"nothing from {since:%Y-%m-%d %H:%M} UTC on is billed yet"
+    else:
+        reason = f"the invoice from {since:%Y-%m-%d} on is {what_is_open(settled, dispute=dispute)}"
+    return UnsettledProject(project_id, since, f"project {project_id}: {reason}")
+
+
+def what_is_open(settled: SettledUntil, *, dispute: timedelta) -> str:
+    """Say what an invoice is that can still change, be disputed, or be billed anew."""
+    if settled.number is None or settled.series is None:
+        return "a draft"
+    label = invoice_number(settled.series, settled.number)
+    if settled.status is InvoiceStatus.VOID:
+        return f"{label}, which is void and not billed anew"
+    return f"{label}, less than {dispute.days} days final"
 
 
 def require_samples(tx: Transaction, account: BillingAccount, *, rated: TimeInterval) -> None:
