@@ -84,6 +84,13 @@ class NamedMetricExists(Conflict):
         super().__init__(f"Named metric {name} already exists")
 
 
+class SeveralCalled(Invalid):
+    """A name that the caller gave to nothing is what several others gave to something."""
+
+    def __init__(self, name: str, ids: Sequence[object]) -> None:
+        super().__init__(f"Several resources are called {name[:60]}, name one by its id: {', '.join(map(str, ids))}")
+
+
 class ResourceExists(Conflict):
     """The id is taken."""
 

@@ -81,20 +81,35 @@ def equals(attribute: str, value: Scalar) -> Comparison:
     return Comparison(Operator.EQ, attribute, value)
 
 
-def with_owned_names(tree: Filter, owned_id: Callable[[str], UUID]) -> Filter:
-    """Return a filter in which an id that is a name also means the resource that the caller has by that name."""
+def is_name(text: str) -> bool:
+    """Tell whether a text calls a resource by a name, since it is no UUID."""
+    try:
+        UUID(text)
+    except ValueError:
+        return True
+    return False
+
+
+def called(resource: str) -> Comparison:
+    """Return the filter that finds a resource by its id, or by the name that was given to it."""
+    return equals("original_resource_id" if is_name(resource) else "id", resource)
+
+
+def with_names(tree: Filter, named: Callable[[str], Filter]) -> Filter:
+    """Return a filter in which an id that is a name also means what `named` says of the name."""
     match tree:
         case Every(terms):
-            return Every(tuple(with_owned_names(term, owned_id) for term in terms))
+            return Every(tuple(with_names(term, named) for term in terms))
         case Either(terms):
-            return Either(tuple(with_owned_names(term, owned_id) for term in terms))
+            return Either(tuple(with_names(term, named) for term in terms))
         case Negated(term):
-            return Negated(with_owned_names(term, owned_id))
+            return Negated(with_names(term, named))
         case Comparison(Operator.EQ | Operator.IN, "id", value):
-            names = value if isinstance(value, tuple) else (value,)
-            owned = {str(owned_id(name)) for name in names if isinstance(name, str)}
-            added = tuple(sorted(owned.difference(map(str, names))))
-            return Either((tree, Comparison(Operator.IN, "id", added))) if added else tree
+            names = [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, str)]
+            meant = [named(name) for name in names if is_name(name)]
+            return Either((tree, *meant)) if meant else tree
+        case Comparison(Operator.NE, "id", str() as name) if is_name(name):
+            return Every((tree, Negated(named(name))))
         case _:
             return tree
 

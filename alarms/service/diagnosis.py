@@ -16,8 +16,8 @@ from foundation.database import Transaction
 from foundation.errors import Invalid, NotFound
 from identity.model import Caller
 from identity.policy import product_caller
-from metering.filters import Filter, equals, parse_json_filter
-from metering.model import Listing, resource_id_of
+from metering.filters import Filter, called, parse_json_filter
+from metering.model import Listing
 from metering.service import metrics, resources
 
 DIAGNOSED_MAX = 50
@@ -60,7 +60,7 @@ def _diagnose(tx: Transaction, alarm: Alarm) -> Missing:
             is_complete = len(metrics.find_metrics(tx, viewer, metric_ids)) == len(set(metric_ids))
             return Missing.RECENT_POINTS if is_complete else Missing.METRIC
         case ResourceTarget(metric, resource_type, resource_id):
-            search = equals("id", str(resource_id_of(resource_id)))
+            search = called(resource_id)
             return _diagnose_search(tx, viewer, resource_type, metric=metric, search=search)
         case ResourcesTarget(metric, resource_type, document, _):
             return _diagnose_search(tx, viewer, resource_type, metric=metric, search=parse_json_filter(document))

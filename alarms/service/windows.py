@@ -12,8 +12,8 @@ from alarms.service.deadlines import Deadline, attempt
 from foundation.database import Transaction
 from foundation.errors import Invalid
 from metering import service as metering
-from metering.filters import equals, parse_json_filter
-from metering.model import WindowQuery, resource_id_of
+from metering.filters import called, parse_json_filter
+from metering.model import WindowQuery
 
 
 def read_points(
@@ -46,7 +46,7 @@ def to_window_query(alarm: Alarm, now: datetime) -> WindowQuery:
         case MetricsTarget(metric_ids):
             metric, resource_type, search, operations = "", "generic", None, None
         case ResourceTarget(metric, resource_type, resource_id):
-            metric_ids, search, operations = (), equals("id", str(resource_id_of(resource_id))), None
+            metric_ids, search, operations = (), called(resource_id), None
         case ResourcesTarget(metric, resource_type, document, operations):
             metric_ids, search = (), parse_json_filter(document)
     return WindowQuery(

@@ -48,7 +48,7 @@ def list_metrics(request: Request, tx: SnapshotTransaction, caller: RequestCalle
     filters: dict[str, Any] = {}
     for name, value in request.query_params.items():
         if name in FILTERS:
-            filters |= filter_of(name, value)
+            filters |= filter_of(tx, caller, name, value)
         elif name not in PAGE_PARAMETERS:
             raise Invalid(f"Invalid filter: '{name[:60]}' is not an attribute of a metric", field=name[:60])
     if listing.marker is not None and uuid_or_none(listing.marker) is None:
@@ -59,10 +59,10 @@ def list_metrics(request: Request, tx: SnapshotTransaction, caller: RequestCalle
     return answer(body, headers=link_header(request, listing, count=len(body), marker=body[-1]["id"]) if body else None)
 
 
-def filter_of(name: str, value: str) -> dict[str, Any]:
+def filter_of(tx: Transaction, caller: Caller, name: str, value: str) -> dict[str, Any]:
     """Read one filter of the list."""
     if name == "resource_id":
-        return {name: resource_id_of(value)}
+        return {name: resources.id_called(tx, caller, value)}
     if name == "id":
         return {name: uuid_or_none(value) or resource_id_of(value)}
     if name == "creator":

@@ -12,14 +12,14 @@ from foundation.errors import Forbidden, Invalid
 from identity.model import Caller
 from identity.policy import is_admin
 from metering.attributes import checked_attributes
-from metering.errors import NamedMetricExists, ResourceExists, ResourceNotFound
-from metering.filters import Comparison, Every, Filter, Operator, equals, with_owned_names
+from metering.errors import NamedMetricExists, ResourceExists, ResourceNotFound, SeveralCalled
+from metering.filters import Comparison, Either, Every, Filter, Operator, equals, is_name, with_names
 from metering.model import CURRENT_REVISION, Listing, Resource, owned_resource_id, resource_id_of
 from metering.samples import microseconds_of
 from metering.service.metrics import MetricRequest, attach_metrics, create_metric, delete_metrics
 from metering.service.policies import get_resource_type, hold_resource_type
 from metering.store import resources
-from metering.visibility import creator_of, may_change_resource, may_place_in, viewer_of
+from metering.visibility import Viewer, creator_of, may_change_resource, may_place_in, viewer_of
 
 BULK_DELETE_MAX = 10_000
 LONG_AGO_US, FAR_AHEAD_US = -(2**60), 2**60
@@ -37,13 +37,34 @@ class ResourceRequest:
 
 
 def get_resource(tx: Transaction, caller: Caller, name: str, *, resource_type: str = "generic") -> Resource:
-    """Return a resource by id or original name; another type's or another project's does not exist."""
-    own_id = owned_resource_id(name, creator=creator_of(caller))
+    """Return a resource by id or by name; another type's or another project's does not exist.
+
+    A name means what the caller has made under it, else what was metered under it, else what others made that the caller
+    may see. Raises SeveralCalled where that is more than one.
+    """
+    viewer = viewer_of(caller)
+    own_id = owned_resource_id(name, creator=viewer.creator)
     for resource_id in dict.fromkeys((own_id, resource_id_of(name))):
-        found = resources.find_resource(tx, resource_id, viewer_of(caller))
+        found = resources.find_resource(tx, resource_id, viewer)
         if found is not None and resource_type in ("generic", found.resource_type):
             return found
-    raise ResourceNotFound(name)
+    called = resources.find_called(tx, name, viewer, resource_type=resource_type) if is_name(name) else ()
+    if len(called) > 1:
+        raise SeveralCalled(name, [one.id for one in called])
+    found = resources.find_resource(tx, called[0].id, viewer) if called else None
+    if found is None:
+        raise ResourceNotFound(name)
+    return found
+
+
+def id_called(tx: Transaction, caller: Caller, name: str) -> UUID:
+    """Return the id of the resource that a name means to the caller, whether or not there is one."""
+    if not is_name(name):
+        return UUID(name)
+    try:
+        return get_resource(tx, caller, name).id
+    except ResourceNotFound:
+        return owned_resource_id(name, creator=creator_of(caller))
 
 
 def search_resources(
@@ -55,12 +76,22 @@ def search_resources(
     listing: Listing,
     with_history: bool = False,
 ) -> Sequence[Resource]:
-    """Return a page of resources of a type (generic: of all types)."""
+    """Return a page of resources of a type (generic: of all types); a name is whatever the caller may see under it."""
     get_resource_type(tx, resource_type)
-    own = None if search is None else with_owned_names(search, partial(owned_resource_id, creator=creator_of(caller)))
+    viewer = viewer_of(caller)
+
+    def called(name: str) -> Filter:
+        return Either((own_thing(viewer, name), equals("original_resource_id", name)))
+
+    meant = None if search is None else with_names(search, called)
     return resources.search_resources(
-        tx, viewer_of(caller), resource_type=resource_type, search=own, listing=listing, with_history=with_history
+        tx, viewer, resource_type=resource_type, search=meant, listing=listing, with_history=with_history
     )
+
+
+def own_thing(viewer: Viewer, name: str) -> Filter:
+    """Return the filter that finds what a viewer has made under a name."""
+    return equals("id", str(owned_resource_id(name, creator=viewer.creator)))
 
 
 def search_states(
@@ -105,15 +136,19 @@ def create_resource(
     metrics: Mapping[str, "MetricRequest | UUID"],
     now: datetime,
 ) -> Resource:
-    """Make a resource, with metrics that are made for it or given to it; only an admin makes one for another project."""
+    """Make a resource, with metrics that are made for it or given to it; only an admin makes one for another project.
+
+    A name is its creator's own, as in Gnocchi: two creators may both have a web1.
+    """
     kind = hold_resource_type(tx, resource_type)
     project_id = request.project_id if request.project_id is not None else ""
     if project_id and not may_place_in(caller, project_id):
         raise Forbidden("only an admin may make a resource for another project")
     started_at = request.started_at or now
     check_order(started_at, request.ended_at)
+    check_not_made_before(tx, caller, request.name)
     resource = Resource(
-        id=resource_id_of(request.name),
+        id=owned_resource_id(request.name, creator=creator_of(caller)),
         resource_type=resource_type,
         original_resource_id=request.name,
         creator=creator_of(caller),
@@ -130,6 +165,13 @@ def create_resource(
         raise ResourceExists(resource.id)
     set_metrics(tx, caller, resource, metrics)
     return get_resource(tx, caller, str(resource.id))
+
+
+def check_not_made_before(tx: Transaction, caller: Caller, name: str) -> None:
+    """Raise ResourceExists where the caller made a resource by this name while a name still was one id for everybody."""
+    known = resources.find_resource(tx, resource_id_of(name), viewer_of(caller))
+    if known is not None and known.creator == creator_of(caller):
+        raise ResourceExists(known.id)
 
 
 def lock_resource(tx: Transaction, caller: Caller, name: str, *, resource_type: str) -> Resource:
@@ -217,12 +259,17 @@ def delete_resource(tx: Transaction, caller: Caller, name: str, *, resource_type
 def delete_resources(
     tx: Transaction, caller: Caller, *, resource_type: str, search: Filter | None, now: datetime
 ) -> int:
-    """Hide all resources that a filter matches and the caller may change; return how many."""
+    """Hide all resources that a filter matches and the caller may change; return how many.
+
+    Here a name means only what the caller has made under it: what others gave the same name goes by its id alone.
+    """
     if search is None:
         raise Invalid("caution: the query can not be empty, or it will delete entire database")
     own = search if is_admin(caller) else Every((search, Comparison(Operator.EQ, "creator", creator_of(caller))))
-    found = search_resources(
-        tx, caller, resource_type=resource_type, search=own, listing=Listing(limit=BULK_DELETE_MAX)
-    )
+    get_resource_type(tx, resource_type)
+    viewer = viewer_of(caller)
+    meant = with_names(own, partial(own_thing, viewer))
+    listing = Listing(limit=BULK_DELETE_MAX)
+    found = resources.search_resources(tx, viewer, resource_type=resource_type, search=meant, listing=listing)
     resources.mark_resources_deleted(tx, [resource.id for resource in found], now=now)
     return len(found)

@@ -164,6 +164,31 @@ def find_owned(tx: Transaction, ids: Sequence[UUID], viewer: Viewer) -> dict[UUI
         return {one.id: one for one in cursor.execute(FIND_OWNED, parameters)}
 
 
+CALLED_MAX = 10
+"""So many are listed to whoever asks by a name that several have."""
+
+FIND_CALLED: LiteralString = """
+    SELECT id, resource_type, creator FROM resource r
+    WHERE original_resource_id = %(name)s AND deleted_at IS NULL
+        AND (%(resource_type)s = 'generic' OR r.resource_type = %(resource_type)s)
+        AND (%(project_id)s::text IS NULL OR r.project_id = %(project_id)s OR r.creator = %(creator)s)
+    ORDER BY id LIMIT %(most)s
+"""
+
+
+def find_called(tx: Transaction, name: str, viewer: Viewer, *, resource_type: str) -> Sequence[Owned]:
+    """Return the first few resources of a type that the viewer may see of those that somebody gave this name."""
+    parameters = {
+        "name": name,
+        "resource_type": resource_type,
+        "most": CALLED_MAX,
+        "project_id": viewer.project_id,
+        "creator": viewer.creator,
+    }
+    with tx.cursor(row_factory=class_row(Owned)) as cursor:
+        return cursor.execute(FIND_CALLED, parameters).fetchall()
+
+
 INSERT: LiteralString = """
     INSERT INTO resource (id, resource_type, original_resource_id, creator, project_id, user_id, started_at, ended_at,
         revision_start, attributes)
