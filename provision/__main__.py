@@ -24,6 +24,8 @@ from provision.failures import ProvisionError
 from provision.installation import ROOT, Installation, this_installation
 
 STOP_TIMEOUT_S = 120
+HOW_TO_RUN = ("-n", "--numprocesses", "no:xdist", "-pno:xdist", "--trace")
+"""The options of pytest by which somebody has said himself in how many processes the tests run."""
 
 
 def ready(*, listen: str | None = None, tests: bool = False, dashboard: bool = True) -> Installation:
@@ -67,11 +69,18 @@ def test(arguments: Sequence[str]) -> int:
     installation = ready(tests=True)
     code = 0 if arguments else dashboard_build.run_script("test", installation)
     with libvirt_daemons.running_libvirt(installation.var / "run" / "libvirt-of-tests.json"):
-        command = [str(installation.python), "-m", "pytest", *arguments]
+        command = [str(installation.python), "-m", "pytest", *spread_over_cores(arguments), *arguments]
         environment = set_up.environment_for(installation)
         for ours in ("NEPHO_VAR", "NEPHO_INSTALLATION"):
             environment.pop(ours)
         return _wait(subprocess.Popen(command, cwd=ROOT, env=environment)) or code
+
+
+def spread_over_cores(arguments: Sequence[str]) -> Sequence[str]:
+    """The options that give every core a part of the tests, unless files or single tests are named, or how to run them."""
+    is_chosen = any(argument.startswith(HOW_TO_RUN) for argument in arguments)
+    names_files = any((ROOT / argument.partition("::")[0]).is_file() for argument in arguments)
+    return () if is_chosen or names_files else ("-n", "auto")
 
 
 def _wait(child: "subprocess.Popen[bytes]") -> int:

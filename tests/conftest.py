@@ -1,7 +1,6 @@
 """Shared by all tests: one database a session, made from the migrations, and a transaction a test that is rolled back."""
 
 import logging
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +11,48 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
 
 from entrypoints.logs import configure_logs
 from foundation.database import Pool, Transaction, lent_connection, open_pool
 from foundation.ids import new_hex_id
+from tests import side_by_side
 
 ROOT = Path(__file__).parent.parent
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Tell whether this process runs a part of the tests for one that distributes them."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take our place: the worker's, the distributor's, or none where one process runs all."""
+    if is_worker(config):
+        side_by_side.become_worker()
+    elif config.getoption("dist", "no") != "no" and not config.getoption("collectonly"):
+        config.pluginmanager.register(side_by_side.Workers(ROOT / "var"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Hold every test that shares something to a place, and give the workers what takes longest first."""
+    side_by_side.check_places(items)
+    if is_worker(config):
+        side_by_side.arrange(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """However somebody asks for several workers, modules stay whole and what shares something stays together."""
+    return side_by_side.GroupScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means."""
+    return side_by_side.worker_count()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,13 +64,7 @@ def logs() -> None:
 @pytest.fixture(scope="session")
 def cluster_url() -> Generator[str]:
     """The superuser URL of a TimescaleDB cluster: the one that NEPHO_TEST_DATABASE_URL names, or one of our own."""
-    given = os.environ.get("NEPHO_TEST_DATABASE_URL")
-    if given:
-        yield given
-        return
-    from provision.timescaledb import running_test_cluster
-
-    with running_test_cluster(ROOT / "var") as url:
+    with side_by_side.shared_cluster(ROOT / "var") as url:
         yield url
 
 

@@ -1,4 +1,4 @@
-"""One stack with real guests for all journeys of a session."""
+"""One stack with real guests for the journeys of a module."""
 
 from collections.abc import Generator
 
@@ -11,7 +11,7 @@ from tests.journeys.stack import Stack, running_stack
 POLL_INTERVAL_S = 5
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def guest_stack(cluster_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
     """`nepho up` on this machine's libvirt, with an installation id and a database of its own."""
     with migrated_database(cluster_url, f"guests_{new_hex_id()}") as url:

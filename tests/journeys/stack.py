@@ -18,10 +18,11 @@ import yaml
 
 from entrypoints.demo_cloud import Credentials, DemoCloud
 from foundation.ids import new_hex_id
+from provision import with_parent
 from tests.conftest import ROOT
 from tests.contract.conftest import spare_port
 
-SERVED_S_MAX = 90.0
+SERVED_S_MAX = 240.0
 STOPPED_S_MAX = 90.0
 LOOK_INTERVAL_S = 0.2
 ARGUMENTS_OF = {
@@ -138,7 +139,7 @@ def running_stack(var: Path, settings: Mapping[str, str]) -> Generator[Stack]:
     }
     log = (var / "up.log").open("wb")
     up = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints", "up"],
+        with_parent.launch(signal.SIGINT, sys.executable, "-m", "entrypoints", "up"),
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
