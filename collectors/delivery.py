@@ -44,24 +44,27 @@ class SampleDelivery:
         """Say how many batches wait in the spool."""
         return len(self._spool)
 
-    def deliver(self, samples: Sequence[Sample], *, now: datetime) -> Delivery:
-        """Ingest a batch in one transaction, or keep it on disk behind those that wait already. Raises SpoolFull."""
+    def deliver(self, samples: Sequence[Sample], *, now: datetime, is_poll: bool = True) -> Delivery:
+        """Ingest a batch in one transaction, or keep it on disk behind those that wait already. Raises SpoolFull.
+
+        `is_poll` tells that the whole host was read, not only some of its guests at the end of theirs.
+        """
         if not samples:
             return Delivery.INGESTED
         if len(self._spool) > 0:
-            return self.keep(samples)
+            return self.keep(samples, is_poll=is_poll)
         try:
-            self._ingest(samples, now=now, is_spooled=False)
+            self._ingest(samples, now=now, is_poll=is_poll, is_spooled=False)
         except Unavailable as error:
             log.warning("samples.spooled", count=len(samples), reason=error.message)
-            self._spool.append(samples)
+            self._spool.append(samples, is_poll=is_poll)
             return Delivery.REFUSED
         return Delivery.INGESTED
 
-    def keep(self, samples: Sequence[Sample]) -> Delivery:
+    def keep(self, samples: Sequence[Sample], *, is_poll: bool = True) -> Delivery:
         """Keep a batch on disk behind those that wait already, without asking the database. Raises SpoolFull."""
         if samples:
-            self._spool.append(samples)
+            self._spool.append(samples, is_poll=is_poll)
         return Delivery.SPOOLED
 
     def drain(self, *, now: datetime) -> int:
@@ -72,7 +75,7 @@ class SampleDelivery:
             if batch is None:
                 break
             try:
-                self._ingest(batch.samples, now=now, is_spooled=True)
+                self._ingest(batch.samples, now=now, is_poll=batch.is_poll, is_spooled=True)
             except Unavailable:
                 break
             self._spool.discard(batch)
@@ -81,7 +84,7 @@ class SampleDelivery:
             log.info("spool.drained", batches=drained, waiting=len(self._spool))
         return drained
 
-    def _ingest(self, samples: Sequence[Sample], *, now: datetime, is_spooled: bool) -> None:
+    def _ingest(self, samples: Sequence[Sample], *, now: datetime, is_poll: bool, is_spooled: bool) -> None:
         """Take a batch in, in one transaction; raises Unavailable, also for an error of the database that we cannot name."""
         repeated = 0
         try:
@@ -93,7 +96,7 @@ class SampleDelivery:
                         meter = part[rejected.position].meter
                         log.error("sample.rejected", meter=meter, reason=rejected.reason)
                 poll = poll_of(samples, self._poll_interval_s, repeated=repeated, is_spooled=is_spooled)
-                if poll is not None:
+                if poll is not None and is_poll:
                     metering.record_poll(tx, poll)
         except psycopg.Error as error:
             log.exception("samples.ingest_failed", count=len(samples))

@@ -19,7 +19,10 @@ from metering.model import Sample
 
 BYTES_MAX = 256 * 1024 * 1024
 BATCHES_MAX = 100_000
-MAGIC = b"nephoscope-spool-1"
+MAGIC = b"nephoscope-spool-2"
+FORMER_MAGIC = b"nephoscope-spool-1"
+"""A batch of a release that did not tell which batches are whole polls."""
+POLL, PART = b"poll", b"part"
 BATCH_SUFFIX = ".batch"
 UNFINISHED_SUFFIX = ".unfinished"
 DAMAGED_SUFFIX = ".damaged"
@@ -38,10 +41,11 @@ class SpoolFull(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class SpooledBatch:
-    """The oldest batch, and the file to discard once it is ingested."""
+    """The oldest batch, and the file to discard once it is ingested; `is_poll` tells that a whole host was read."""
 
     path: Path
     samples: list[Sample]
+    is_poll: bool
 
 
 class Spool:
@@ -68,10 +72,11 @@ class Spool:
         """Say how much room the waiting batches take."""
         return sum(self._sizes.values())
 
-    def append(self, samples: Sequence[Sample]) -> None:
+    def append(self, samples: Sequence[Sample], *, is_poll: bool = True) -> None:
         """Keep a batch; when this returns, it survives a crash of the program and of the machine. Raises SpoolFull."""
         payload = msgspec.json.encode(list(samples))
-        content = b"%s %s %d\n%s" % (MAGIC, sha256(payload).hexdigest().encode(), len(payload), payload)
+        what = POLL if is_poll else PART
+        content = b"%s %s %d %s\n%s" % (MAGIC, sha256(payload).hexdigest().encode(), len(payload), what, payload)
         if len(self._sizes) >= self._batches_max or self.size_bytes + len(content) > self._bytes_max:
             raise SpoolFull(
                 f"the spool {self._folder} is full ({len(self._sizes)} batches, {self.size_bytes} bytes); "
@@ -90,7 +95,8 @@ class Spool:
         """Return the batch that was kept first; one that the disk has damaged is put aside, and that is said aloud."""
         for path in sorted(self._sizes):
             try:
-                return SpooledBatch(path, decode_batch(path.read_bytes()))
+                samples, is_poll = decode_batch(path.read_bytes())
+                return SpooledBatch(path, samples, is_poll)
             except (ValueError, msgspec.MsgspecError) as error:
                 path.rename(path.with_suffix(DAMAGED_SUFFIX))
                 del self._sizes[path]
@@ -110,15 +116,17 @@ class Spool:
         WAITING_BYTES.set(self.size_bytes)
 
 
-def decode_batch(content: bytes) -> list[Sample]:
-    """Read a batch file back. Raises ValueError when it is not whole."""
+def decode_batch(content: bytes) -> tuple[list[Sample], bool]:
+    """Read a batch file back, and whether it is a whole poll. Raises ValueError when it is not whole."""
     head, _, payload = content.partition(b"\n")
     parts = head.split(b" ")
-    if len(parts) != 3 or parts[0] != MAGIC or not parts[2].isdigit() or len(payload) != int(parts[2]):
+    if len(parts) == 3 and parts[0] == FORMER_MAGIC:
+        parts = [MAGIC, *parts[1:], POLL]
+    if len(parts) != 4 or parts[0] != MAGIC or not parts[2].isdigit() or len(payload) != int(parts[2]):
         raise ValueError("the batch is not whole")
-    if sha256(payload).hexdigest().encode() != parts[1]:
+    if sha256(payload).hexdigest().encode() != parts[1] or parts[3] not in {POLL, PART}:
         raise ValueError("the batch's checksum does not match")
-    return msgspec.json.decode(payload, type=list[Sample])
+    return msgspec.json.decode(payload, type=list[Sample]), parts[3] == POLL
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -50,7 +50,7 @@ class HostReadings:
         if self._poll_at is not None and now < self._poll_at:
             return
         self._poll_at = EPOCH + ((now - EPOCH) // self._interval + 1) * self._interval
-        self._deliver(read_host(self._hypervisor), observed_at=now)
+        self._deliver(read_host(self._hypervisor), observed_at=now, is_poll=True)
 
     def watch_leaving(self, until: Mapping[UUID, datetime]) -> None:
         """Read these guests each second from now on, each at most until its time."""
@@ -67,18 +67,18 @@ class HostReadings:
     def keep(self, instance_ids: Collection[UUID]) -> None:
         """Read guests that go on; durable when this returns."""
         now = self._clock()
-        self._deliver(HostReading(self._hypervisor.read_stats(only=instance_ids)), observed_at=now)
+        self._deliver(HostReading(self._hypervisor.read_stats(only=instance_ids)), observed_at=now, is_poll=False)
 
     def keep_last(self, instance_id: UUID) -> datetime | None:
         """Hold a guest still and read it; durable when this returns the time of it. None for one that was off already."""
         reading = read_last(self._hypervisor, instance_id, self.specs.get(instance_id))
         ended_at = self._clock()
-        self._deliver(reading, observed_at=ended_at)
+        self._deliver(reading, observed_at=ended_at, is_poll=False)
         return ended_at if reading.instances else None
 
-    def _deliver(self, reading: HostReading, *, observed_at: datetime) -> None:
+    def _deliver(self, reading: HostReading, *, observed_at: datetime, is_poll: bool) -> None:
         samples = samples_of_reading(reading, self.specs, host=self.hostname, observed_at=observed_at)
         if not self._may_ask_database():
-            self._delivery.keep(samples)
-        elif self._delivery.deliver(samples, now=self._clock()) is Delivery.REFUSED:
+            self._delivery.keep(samples, is_poll=is_poll)
+        elif self._delivery.deliver(samples, now=self._clock(), is_poll=is_poll) is Delivery.REFUSED:
             self._on_database_away("the database did not take the samples")

@@ -210,3 +210,23 @@ def test_a_delivery_keeps_that_its_host_was_read_and_how_much_of_it_was_known_al
             (guest.host,),
         ).fetchall()
     assert rows == [(at(0), MINUTE, 4, 2, False, True), (at(60), MINUTE, 2, 0, True, True)]
+
+
+def test_a_guest_read_by_itself_is_no_look_at_its_host(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Of a host that was not polled, a last reading at a stop must not say that it was, and the others absent."""
+    with transaction(pool) as tx:
+        guest = Guest(tx)
+        guest.lives(0, "active")
+    delivery = SampleDelivery(pool, Spool(tmp_path_factory.mktemp("spool")), poll_interval_s=60)
+    delivery.deliver(guest.samples(0), now=RECEIVED_AT)
+    delivery.deliver(guest.samples(90)[:1], now=RECEIVED_AT, is_poll=False)
+    delivery.keep(guest.samples(150)[:1], is_poll=False)
+    delivery.keep(guest.samples(240))
+    assert delivery.drain(now=RECEIVED_AT) == 2
+    with transaction(pool) as tx:
+        polled = tx.execute("SELECT observed_at FROM poll WHERE source = %s ORDER BY 1", (guest.host,)).fetchall()
+        guest.tx = tx
+        disk, *_ = guest.hours(guest.disk)
+    assert polled == [(at(0),), (at(240),)]
+    first, *_ = disk.gaps
+    assert (first.interval, first.reason) == (TimeInterval(at(60), at(240)), GapReason.HOST_SILENT)

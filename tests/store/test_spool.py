@@ -118,3 +118,19 @@ def test_every_acknowledged_batch_survives_a_kill(tmp_path: Path, delay_s: float
     found = drained(Spool(tmp_path))
     assert found[: acknowledged + 1] == [a_batch(number) for number in range(acknowledged + 1)]
     assert len(found) <= acknowledged + 2
+
+
+def test_what_a_batch_is_comes_back_and_one_of_an_older_release_is_a_poll(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.append(a_batch(1), is_poll=False)
+    spool.append(a_batch(2))
+    files = sorted(tmp_path.glob("*.batch"))
+    head, _, payload = files[1].read_bytes().partition(b"\n")
+    former = b" ".join([b"nephoscope-spool-1", *head.split(b" ")[1:3]])
+    files[1].write_bytes(former + b"\n" + payload)
+    first = spool.oldest()
+    assert first is not None
+    spool.discard(first)
+    second = spool.oldest()
+    assert second is not None
+    assert (first.is_poll, second.is_poll, second.samples) == (False, True, a_batch(2))
