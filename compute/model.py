@@ -310,7 +310,10 @@ class LaunchRequest:
 
 @dataclass(frozen=True, slots=True)
 class InstanceFilters:
-    """What a list of instances is narrowed to; None and empty mean all."""
+    """What a list of instances is narrowed to; None and empty mean all.
+
+    An instance has all of `tags` and one of `tags_any`; it has not all of `not_tags`, and none of `not_tags_any`.
+    """
 
     name_pattern: str | None = None
     vm_states: frozenset[VmState] | None = None
@@ -323,8 +326,14 @@ class InstanceFilters:
     reservation_id: str | None = None
     ip_pattern: str | None = None
     changed_since: datetime | None = None
+    changed_before: datetime | None = None
+    key_name: str | None = None
+    availability_zone: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     tags: frozenset[str] = frozenset()
+    tags_any: frozenset[str] = frozenset()
+    not_tags: frozenset[str] = frozenset()
+    not_tags_any: frozenset[str] = frozenset()
     is_deleted_shown: bool = False
 
 
@@ -339,26 +348,6 @@ class InstancePage:
     marker: UUID | None = None
     sort_key: SortKey = "created_at"
     is_descending: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What a project may have; -1 is without limit."""
-
-    instances: int
-    cores: int
-    ram_mib: int
-    key_pairs: int
-    metadata_items: int
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaUsage:
-    """What a project has of what is limited."""
-
-    instances: int
-    cores: int
-    ram_mib: int
 
 
 @dataclass(frozen=True, slots=True)

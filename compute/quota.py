@@ -1,8 +1,29 @@
-"""How many of the instances asked for a project may still have. Pure."""
+"""What a project may have, what it has, and how many of the instances asked for it may still have. Pure."""
 
 from dataclasses import dataclass
 
-from compute.model import Flavor, Quota, QuotaUsage
+from compute.model import Flavor
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a project may have; -1 is without limit."""
+
+    instances: int
+    cores: int
+    ram_mib: int
+    key_pairs: int
+    metadata_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUsage:
+    """What a project has of what is limited."""
+
+    instances: int
+    cores: int
+    ram_mib: int
+
 
 QUOTA_DEFAULT = Quota(instances=100, cores=200, ram_mib=204_800, key_pairs=100, metadata_items=128)
 UNLIMITED = -1

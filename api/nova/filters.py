@@ -54,7 +54,7 @@ def read_filters(query: QueryParams, *, caller: Caller) -> ServerQuery | None:
     image_id = uuid_or_none(query.get("image"))
     states = frozenset(query.getlist("vm_state"))
     ids = [uuid_or_none(text) for text in query.getlist("uuid")]
-    if None in (statuses, image_id) or not states <= VM_STATES or (ids and not any(ids)):
+    if None in (statuses, image_id) or not states <= VM_STATES or (ids and not any(ids)) or asks_for_nothing(query):
         return None
     is_admin = policy.is_admin(caller)
     return ServerQuery(
@@ -70,11 +70,29 @@ def read_filters(query: QueryParams, *, caller: Caller) -> ServerQuery | None:
             user_id=query.get("user_id") or None,
             reservation_id=query.get("reservation_id") or None,
             ip_pattern=query.get("ip") or None,
+            key_name=query.get("key_name") or None,
+            availability_zone=query.get("availability_zone") or None,
             changed_since=read_instant(query, "changes-since"),
-            tags=frozenset(tag for tag in query.get("tags", "").split(",") if tag),
+            changed_before=read_instant(query, "changes-before"),
+            tags=read_tags(query, "tags"),
+            tags_any=read_tags(query, "tags-any"),
+            not_tags=read_tags(query, "not-tags"),
+            not_tags_any=read_tags(query, "not-tags-any"),
             is_deleted_shown=is_admin and "deleted" in query and truth_of(query["deleted"], "deleted"),
         ),
     )
+
+
+def asks_for_nothing(query: QueryParams) -> bool:
+    """Tell whether the query asks for what no server here is: locked, without a config drive, or with an IPv6 address."""
+    is_locked = "locked" in query and truth_of(query["locked"], "locked")
+    is_without_drive = "config_drive" in query and not truth_of(query["config_drive"], "config_drive")
+    return is_locked or is_without_drive or bool(query.get("ip6"))
+
+
+def read_tags(query: QueryParams, field: str) -> frozenset[str]:
+    """Read a list of tags."""
+    return frozenset(tag for tag in query.get(field, "").split(",") if tag)
 
 
 def read_project(query: QueryParams, caller: Caller) -> str | None:

@@ -12,8 +12,7 @@ from api.nova.servers import RequestView
 from api.nova.versions import Microversion
 from api.transaction import RequestTransaction
 from compute import service
-from compute.model import Quota, QuotaUsage
-from compute.quota import QUOTA_DEFAULT
+from compute.quota import QUOTA_DEFAULT, Quota, QuotaUsage
 
 router = new_router("/v2.1")
 

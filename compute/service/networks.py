@@ -84,18 +84,25 @@ def subnet_of_network(network: Network, cidr: IPv4Network) -> Subnet:
 
 def list_networks(tx: Transaction, *, caller: Caller, now: datetime) -> Sequence[Network]:
     """List the networks that the caller may see: its own, the shared ones, and for an admin the other projects' after them."""
-    ensure_own_at_first_look(tx, caller, now=now)
     seen = networks.list_networks(tx, project_id=scope_of(caller))
+    if not has_own(seen, caller) and make_own_at_first_look(tx, caller, now=now):
+        seen = networks.list_networks(tx, project_id=scope_of(caller))
     return sorted(seen, key=lambda network: distance_of(network, caller))
 
 
-def ensure_own_at_first_look(tx: Transaction, caller: Caller, *, now: datetime) -> None:
-    """Make the network of a project that has none yet, if a subnet is free."""
+def has_own(seen: Sequence[Network] | Sequence[Subnet], caller: Caller) -> bool:
+    """Tell whether the caller's own network, or its subnet, is among those seen."""
+    return any(one.project_id == caller.project_id and not one.is_shared for one in seen)
+
+
+def make_own_at_first_look(tx: Transaction, caller: Caller, *, now: datetime) -> bool:
+    """Make the network of a project that has none yet; False where no subnet is free."""
     try:
         with tx.transaction():
             ensure_project_network(tx, caller.project_id, now=now)
     except NetworkExhausted:
-        return
+        return False
+    return True
 
 
 def distance_of(network: Network, caller: Caller) -> int:
@@ -112,8 +119,10 @@ def scope_of(caller: Caller) -> str | None:
 
 def list_subnets(tx: Transaction, *, caller: Caller, now: datetime) -> Sequence[Subnet]:
     """List the subnets that the caller may see, its own network's too if this is its first look."""
-    ensure_own_at_first_look(tx, caller, now=now)
-    return networks.list_subnets(tx, project_id=scope_of(caller))
+    seen = networks.list_subnets(tx, project_id=scope_of(caller))
+    if not has_own(seen, caller) and make_own_at_first_look(tx, caller, now=now):
+        seen = networks.list_subnets(tx, project_id=scope_of(caller))
+    return seen
 
 
 def list_ports(tx: Transaction, *, caller: Caller) -> Sequence[Port]:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from compute.errors import LaunchInvalid
-from compute.model import Quota, QuotaUsage
-from compute.quota import QUOTA_DEFAULT, UNLIMITED
+from compute.quota import QUOTA_DEFAULT, UNLIMITED, Quota, QuotaUsage
 from compute.store import quotas
 from foundation.database import Transaction
 from foundation.errors import Forbidden

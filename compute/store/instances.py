@@ -95,6 +95,7 @@ FILTERED: LiteralString = (
     WHERE (%(project_id)s::text IS NULL OR f.project_id = %(project_id)s)
         AND (f.deleted_at IS NULL OR %(is_deleted_shown)s OR (%(changed_since)s::timestamptz IS NOT NULL))
         AND (%(changed_since)s::timestamptz IS NULL OR f.updated_at >= %(changed_since)s)
+        AND (%(changed_before)s::timestamptz IS NULL OR f.updated_at <= %(changed_before)s)
         AND (%(name_pattern)s::text IS NULL OR f.name ~ %(name_pattern)s)
         AND (%(vm_states)s::text[] IS NULL OR f.vm_state = ANY(%(vm_states)s))
         AND (%(flavor_id)s::text IS NULL OR f.flavor_id = %(flavor_id)s)
@@ -103,8 +104,13 @@ FILTERED: LiteralString = (
         AND (%(ids)s::uuid[] IS NULL OR f.id = ANY(%(ids)s))
         AND (%(user_id)s::text IS NULL OR f.user_id = %(user_id)s)
         AND (%(reservation_id)s::text IS NULL OR f.reservation_id = %(reservation_id)s)
+        AND (%(key_name)s::text IS NULL OR f.key_name = %(key_name)s)
+        AND (%(availability_zone)s::text IS NULL OR f.availability_zone = %(availability_zone)s)
         AND f.metadata @> %(metadata)s::jsonb
         AND f.tags @> %(tags)s::text[]
+        AND (%(tags_any)s::text[] = '{}' OR f.tags && %(tags_any)s)
+        AND (%(not_tags)s::text[] = '{}' OR NOT f.tags @> %(not_tags)s)
+        AND NOT f.tags && %(not_tags_any)s::text[]
         AND (%(ip_pattern)s::text IS NULL OR EXISTS (
             SELECT 1 FROM port p WHERE p.instance_id = f.id AND host(p.ip_address) ~ %(ip_pattern)s
         ))
@@ -159,6 +165,9 @@ def list_instances(
         "silent_before": now - timedelta(seconds=HOST_SILENCE_S_MAX),
         "is_deleted_shown": filters.is_deleted_shown,
         "changed_since": filters.changed_since,
+        "changed_before": filters.changed_before,
+        "key_name": filters.key_name,
+        "availability_zone": filters.availability_zone,
         "name_pattern": filters.name_pattern,
         "vm_states": None if filters.vm_states is None else sorted(filters.vm_states),
         "statuses": None if filters.statuses is None else sorted(status.value for status in filters.statuses),
@@ -171,6 +180,9 @@ def list_instances(
         "ip_pattern": filters.ip_pattern,
         "metadata": Jsonb(dict(filters.metadata)),
         "tags": sorted(filters.tags),
+        "tags_any": sorted(filters.tags_any),
+        "not_tags": sorted(filters.not_tags),
+        "not_tags_any": sorted(filters.not_tags_any),
         "sort_key": page.sort_key,
         "marker": page.marker,
         "limit": page.limit,

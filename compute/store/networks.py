@@ -15,7 +15,6 @@ SELECT_NETWORKS: LiteralString = """
     SELECT id, project_id, name, is_shared, mtu, created_at
     FROM network
     WHERE (%(project_id)s::text IS NULL OR is_shared OR project_id = %(project_id)s)
-        AND (%(id)s::uuid IS NULL OR id = %(id)s)
     ORDER BY is_shared, created_at, id
     LIMIT 10000
 """
@@ -24,13 +23,7 @@ SELECT_NETWORKS: LiteralString = """
 def list_networks(tx: Transaction, *, project_id: str | None) -> Sequence[Network]:
     """List the networks that a project may use (None: all), its own before the shared ones."""
     with tx.cursor(row_factory=class_row(Network)) as cursor:
-        return cursor.execute(SELECT_NETWORKS, {"project_id": project_id, "id": None}).fetchall()
-
-
-def find_network(tx: Transaction, network_id: UUID, *, project_id: str | None) -> Network | None:
-    """Return the network if the project may use it, or None."""
-    with tx.cursor(row_factory=class_row(Network)) as cursor:
-        return cursor.execute(SELECT_NETWORKS, {"project_id": project_id, "id": network_id}).fetchone()
+        return cursor.execute(SELECT_NETWORKS, {"project_id": project_id}).fetchall()
 
 
 INSERT_NETWORK: LiteralString = """

@@ -4,7 +4,7 @@ from typing import LiteralString
 
 from psycopg.rows import class_row
 
-from compute.model import Quota, QuotaUsage
+from compute.quota import Quota, QuotaUsage
 from foundation.database import Transaction
 
 ENSURE_QUOTA: LiteralString = "INSERT INTO project_quota (project_id) VALUES (%s) ON CONFLICT DO NOTHING"

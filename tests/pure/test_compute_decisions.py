@@ -23,9 +23,9 @@ from compute.lifecycle import (
     require_stoppable,
     retry_delay_s,
 )
-from compute.model import Flavor, Host, Instance, InstanceStatus, Quota, QuotaUsage
+from compute.model import Flavor, Host, Instance, InstanceStatus
 from compute.placement import NoRoom, Placed, place_instances
-from compute.quota import Allowed, Refused, decide_count
+from compute.quota import Allowed, Quota, QuotaUsage, Refused, decide_count
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

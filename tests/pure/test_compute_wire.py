@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 from api.glance.images import values_of
 from api.neutron.lists import matches as matches_neutron
 from api.nova.actions import last_lines, read_action
+from api.nova.filters import read_filters
 from api.nova.operators import version_number
 from api.nova.requests import ServerCreateBody
 from api.nova.servers_wire import from_wire_server, to_wire_server
@@ -23,6 +24,7 @@ from compute.model import Port
 from compute.service.keypairs import fingerprint_of_key
 from compute.service.launches import hostname_of_name
 from foundation.errors import Invalid
+from tests.compute_builders import a_caller
 from tests.pure.test_compute_decisions import NOW, an_instance
 
 IMAGE = "01a1fc37-0ff7-7347-b743-d6ce5c5c2931"
@@ -182,6 +184,27 @@ def test_neutrons_filters_know_booleans_and_addresses() -> None:
 def test_an_action_is_one_known_key(body: Any) -> None:
     with pytest.raises(Invalid):
         read_action(body)
+
+
+def test_a_list_of_servers_is_narrowed_by_what_the_client_asks() -> None:
+    asked = "not-tags=a,b&not-tags-any=c&tags-any=d&key_name=k&availability_zone=z&changes-before=2026-01-01T00:00:00"
+    query = read_filters(QueryParams(asked), caller=a_caller("p"))
+    assert query is not None
+    filters = query.filters
+    assert (filters.not_tags, filters.not_tags_any, filters.tags_any) == ({"a", "b"}, {"c"}, {"d"})
+    assert (filters.key_name, filters.availability_zone) == ("k", "z")
+    assert filters.changed_before is not None
+    assert filters.changed_before.isoformat() == "2026-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("asked", ["locked=True", "config_drive=False", "ip6=fe80::1", "status=FLYING"])
+def test_what_no_server_here_can_be_is_an_empty_list_and_not_all_of_them(asked: str) -> None:
+    assert read_filters(QueryParams(asked), caller=a_caller("p")) is None
+
+
+@pytest.mark.parametrize("asked", ["locked=False", "config_drive=True", "ip6="])
+def test_what_every_server_here_is_narrows_nothing(asked: str) -> None:
+    assert read_filters(QueryParams(asked), caller=a_caller("p")) is not None
 
 
 def test_a_console_is_cut_to_the_lines_asked_for() -> None:

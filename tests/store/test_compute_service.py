@@ -300,6 +300,30 @@ def test_the_list_says_the_same_status_as_the_instance_itself(tx: Transaction, c
             assert [row.id for row in found] == ([instance.id] if asked is status else [])
 
 
+def test_a_list_is_narrowed_by_every_filter_of_tags_keys_zones_and_times(tx: Transaction) -> None:
+    cloud = a_cloud(tx)
+    web, both, bare = (launched(tx, cloud) for _ in range(3))
+    for instance, tags, at in ((web, ["web"], NOW + SECOND), (both, ["web", "north"], NOW + 2 * SECOND)):
+        service.set_tags(tx, caller=cloud.caller, instance_id=instance.id, tags=tags, now=at)
+
+    def found(filters: InstanceFilters) -> set[UUID]:
+        project_id, page = cloud.caller.project_id, InstancePage(limit=10)
+        return {
+            row.id for row in service.list_instances(tx, project_id=project_id, filters=filters, page=page, now=NOW)
+        }
+
+    pair = frozenset({"web", "north"})
+    assert found(InstanceFilters(tags=pair)) == {both.id}
+    assert found(InstanceFilters(tags_any=pair)) == {web.id, both.id}
+    assert found(InstanceFilters(not_tags=pair)) == {web.id, bare.id}
+    assert found(InstanceFilters(not_tags_any=pair)) == {bare.id}
+    assert found(InstanceFilters(changed_before=NOW + SECOND)) == {web.id, bare.id}
+    assert found(InstanceFilters(changed_since=NOW + SECOND, changed_before=NOW + SECOND)) == {web.id}
+    assert found(InstanceFilters(key_name="none has it")) == set()
+    assert found(InstanceFilters(availability_zone="nova")) == {web.id, both.id, bare.id}
+    assert found(InstanceFilters(availability_zone="elsewhere")) == set()
+
+
 @pytest.mark.parametrize("is_descending", [True, False])
 @pytest.mark.parametrize("sort_key", ["created_at", "name", "id", "status", "updated_at", "launched_at"])
 def test_pages_by_marker_show_every_instance_once(tx: Transaction, sort_key: Any, is_descending: bool) -> None:
