@@ -1,5 +1,6 @@
 """Tells whether an instant lies in the hours in which an alarm is evaluated (pure)."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,14 +11,17 @@ from alarms.model import TimeConstraint
 from foundation.errors import Invalid
 
 DURATION_S_MAX = 31 * 86_400
+AT_RANDOM = re.compile(r"\b[hr]\b", re.IGNORECASE)
+"""Croniter's R and H: such a line would mean other hours at each evaluation."""
 A_MOMENT = datetime(2001, 1, 1, tzinfo=UTC)
 """Any instant will do to see whether a cron line ever fires: croniter looks back fifty years."""
 
 
 def check_constraint(constraint: TimeConstraint) -> TimeConstraint:
     """Return the constraint if its cron line, length and zone exist; else raise Invalid with what to mend."""
-    if len(constraint.start) > 200 or len(constraint.start.split()) != 5 or not croniter.is_valid(constraint.start):
-        raise Invalid(f"{constraint.start!r} is not a cron line of five fields", field="time_constraints")
+    line = constraint.start
+    if len(line) > 200 or len(line.split()) != 5 or AT_RANDOM.search(line) or not croniter.is_valid(line):
+        raise Invalid(f"{line!r} is not a cron line of five fields", field="time_constraints")
     if not 1 <= constraint.duration_s <= DURATION_S_MAX:
         raise Invalid(f"a duration is between 1 and {DURATION_S_MAX} seconds", field="time_constraints")
     try:
@@ -25,7 +29,7 @@ def check_constraint(constraint: TimeConstraint) -> TimeConstraint:
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise Invalid(f"{constraint.timezone!r} is not a time zone", field="time_constraints") from error
     if _find_last_start(constraint, A_MOMENT) is None:
-        raise Invalid(f"{constraint.start!r} names a day that no year has", field="time_constraints")
+        raise Invalid(f"{line!r} names a day that no year has", field="time_constraints")
     return constraint
 
 

@@ -237,6 +237,8 @@ def test_a_time_constraint_holds_from_its_start_for_its_duration_in_its_zone() -
     [
         TimeConstraint("a", "never", 60),
         TimeConstraint("a", "* * * * * *", 60),
+        TimeConstraint("a", "R R * * *", 60),
+        TimeConstraint("a", "0 r(9-17) * * *", 60),
         TimeConstraint("a", "0 9 * * *", 0),
         TimeConstraint("a", "0 9 * * *", 60, "Mars/Olympus"),
         TimeConstraint("a", "0 9 * * *", 60, "../../etc/passwd"),
