@@ -13,6 +13,7 @@ from typing import LiteralString
 from urllib.parse import urlsplit
 
 import httpcore2
+import structlog
 
 from alarms import service
 from alarms.delivery import Delivery, Outcome, OutcomeKind, signed_headers
@@ -31,6 +32,8 @@ ERROR_CHARACTERS_MAX = 500
 SENDERS_MAX = 20
 ROUND_WAIT_S = 2.0
 USER_AGENT = "Nephoscope-Webhook/1"
+
+log = structlog.get_logger("webhook")
 
 ATTEMPTS = counter("nephoscope_delivery_attempts_total", "Attempts to send a webhook, by what came of them.", "outcome")
 
@@ -61,7 +64,7 @@ class Sender:
             check_webhook_url(url)
             status, answer = self._exchange(url, headers, body)
         except (AddressRefused, Invalid) as error:
-            return Outcome(OutcomeKind.REFUSED, _elapsed_ms(started), error=str(error)[:ERROR_CHARACTERS_MAX])
+            return Outcome(OutcomeKind.REFUSED, _elapsed_ms(started), error=_as_reason(str(error)))
         except (
             httpcore2.NetworkError,
             httpcore2.TimeoutException,
@@ -70,7 +73,7 @@ class Sender:
             OSError,
         ) as error:
             reason = f"{type(error).__name__}: {error}"
-            return Outcome(OutcomeKind.UNREACHABLE, _elapsed_ms(started), error=reason[:ERROR_CHARACTERS_MAX])
+            return Outcome(OutcomeKind.UNREACHABLE, _elapsed_ms(started), error=_as_reason(reason))
         kind = OutcomeKind.DELIVERED if 200 <= status < 300 else OutcomeKind.REJECTED
         error = None if kind is OutcomeKind.DELIVERED else _explain_status(status)
         return Outcome(kind, _elapsed_ms(started), status_code=status, answer=_as_text(answer), error=error)
@@ -107,6 +110,10 @@ def _explain_status(status: int) -> str:
     if 300 <= status < 400:
         return f"answered {status}; redirects are not followed: set the action to the final URL"
     return f"answered {status}"
+
+
+def _as_reason(text: str) -> str:
+    return text.replace("\x00", "\ufffd")[:ERROR_CHARACTERS_MAX]
 
 
 def _as_text(answer: bytes) -> str:
@@ -151,14 +158,21 @@ def send_due(pool: Pool, settings: Settings, *, limit: int, sender: Sender | Non
 
 
 def _send_and_record(pool: Pool, sender: Sender, *, delivery: Delivery, secrets: Sequence[bytes], at: datetime) -> None:
-    """Send one delivery, then record what came of it; what we did not foresee is a failed attempt too, kept with its reason."""
+    """Send one delivery, then record what came of it; what we did not foresee is a failed attempt too, kept with its reason.
+
+    An outcome that cannot be recorded is logged: once its lease has ended, the delivery is sent again.
+    """
     try:
         outcome = sender.send(delivery, secrets=secrets, sent_at=at)
     except Exception as error:  # noqa: BLE001 - kept with the attempt, where its owner and we can read it
-        outcome = Outcome(OutcomeKind.UNREACHABLE, 0, error=f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS_MAX])
+        outcome = Outcome(OutcomeKind.UNREACHABLE, 0, error=_as_reason(f"{type(error).__name__}: {error}"))
     ATTEMPTS.add(1, outcome.kind.value)
-    with transaction(pool) as tx:
-        service.record_delivery_outcome(tx, delivery, outcome=outcome, now=read_clock(tx))
+    try:
+        with transaction(pool) as tx:
+            service.record_delivery_outcome(tx, delivery, outcome=outcome, now=read_clock(tx))
+    except Exception:
+        log.exception("webhook.outcome_not_recorded", delivery_id=str(delivery.id), outcome=outcome.kind.value)
+        raise
 
 
 @lru_cache(maxsize=1)
