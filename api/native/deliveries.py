@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Request
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from alarms import service
@@ -100,13 +100,13 @@ def to_body(delivery: Delivery, attempts: list[Attempt]) -> DeliveryBody:
     )
 
 
-def to_secret(secret: SigningSecret) -> SecretBody:
-    """Write a signing secret as whsec_ text."""
-    previous = secret.previous_secret
+def to_secret(secret: SigningSecret, *, now: datetime) -> SecretBody:
+    """Write a signing secret as whsec_ text, with the one before it while that one signs."""
+    newest, *before = (secret_text(one) for one in secret.active(now))
     return SecretBody(
-        secret=secret_text(secret.secret),
-        previous_secret=None if previous is None else secret_text(previous),
-        previous_until=secret.previous_until,
+        secret=newest,
+        previous_secret=before[0] if before else None,
+        previous_until=secret.previous_until if before else None,
     )
 
 
@@ -134,15 +134,23 @@ def send_test_event(tx: RequestTransaction, caller: RequestCaller, body: TestEve
 
 
 @router.get("/secret", operation_id="get_signing_secret")
-def get_signing_secret(tx: RequestTransaction, caller: RequestCaller, request: Request) -> SecretBody:
+def get_signing_secret(
+    tx: RequestTransaction, caller: RequestCaller, request: Request, response: Response
+) -> SecretBody:
     """Show the project's signing secret."""
-    return to_secret(service.get_signing_secret(tx, caller=caller, now=context_of(request).clock()))
+    now = context_of(request).clock()
+    response.headers["Cache-Control"] = "no-store"
+    return to_secret(service.get_signing_secret(tx, caller=caller, now=now), now=now)
 
 
 @router.post("/secret/rotate", operation_id="rotate_signing_secret")
-def rotate_signing_secret(tx: RequestTransaction, caller: RequestCaller, request: Request) -> SecretBody:
+def rotate_signing_secret(
+    tx: RequestTransaction, caller: RequestCaller, request: Request, response: Response
+) -> SecretBody:
     """Make a new signing secret; for a day messages carry a signature of each."""
-    return to_secret(service.rotate_signing_secret(tx, caller=caller, now=context_of(request).clock()))
+    now = context_of(request).clock()
+    response.headers["Cache-Control"] = "no-store"
+    return to_secret(service.rotate_signing_secret(tx, caller=caller, now=now), now=now)
 
 
 @router.get("/{delivery_id}", operation_id="get_delivery")

@@ -28,6 +28,7 @@ from alarms.delivery import (
     signed_headers,
 )
 from alarms.egress import AddressRefused, EgressPolicy, is_public, plain_address
+from api.native.deliveries import to_secret
 from foundation.clock import utc_now
 from foundation.settings import Settings
 
@@ -149,3 +150,10 @@ def test_a_network_that_the_settings_take_is_one_that_webhooks_may_reach() -> No
     Settings(webhook_allow_cidrs=setting)
     policy = EgressPolicy.from_setting(setting)
     assert str(policy.check("10.200.0.1", port=8080, is_tls=False)) == "10.200.0.1"
+
+
+def test_the_old_secret_is_shown_while_it_signs_and_not_after() -> None:
+    rotated = SigningSecret("p", OTHER, SECRET, NOW + timedelta(hours=1))
+    during, after = to_secret(rotated, now=NOW), to_secret(rotated, now=NOW + timedelta(hours=1))
+    assert (during.secret, during.previous_secret) == (secret_text(OTHER), secret_text(SECRET))
+    assert (after.secret, after.previous_secret, after.previous_until) == (secret_text(OTHER), None, None)
