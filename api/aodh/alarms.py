@@ -50,6 +50,8 @@ def read_filter(request: Request, caller: Caller) -> AlarmFilter:
         raise Invalid("each q.field needs its q.op and q.value", field="q")
     if any(word not in ("", "eq") for word in operators):
         raise Invalid("alarms are filtered by eq alone; use /v2/query/alarms for other operators", field="q.op")
+    if len(set(fields)) != len(fields):
+        raise Invalid("each field is named once: an alarm has one value of it", field="q.field")
     given = dict(zip(fields, values, strict=True))
     is_everywhere = read_truth("all_projects", given.pop("all_projects", "false"))
     unknown = sorted(set(given) - set(FILTER_FIELDS))

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from alarms import service
 from alarms.model import AlarmFilter
 from api.aodh.query import QueryParser, sort_rows
-from api.aodh.wire import to_wire, to_wire_history
+from api.aodh.wire import parse_inner, to_wire, to_wire_history
 from api.authentication import RequestCaller
-from api.body import JsonBody, new_router, parse_json, validated
+from api.body import JsonBody, new_router, validated
 from api.transaction import SnapshotTransaction
 from foundation.errors import Invalid
 from identity import policy
@@ -52,10 +52,10 @@ def select(rows: Iterable[dict[str, Any]], query: WireQuery, *, fields: frozense
     """Return the rows that a query asks for."""
     chosen = list(rows)
     if query.filter:
-        test = QueryParser(fields).parse(parse_json(query.filter.encode()))
+        test = QueryParser(fields).parse(parse_inner(query.filter, field="filter"))
         chosen = [row for row in chosen if test(row)]
     if query.orderby:
-        chosen = sort_rows(chosen, parse_json(query.orderby.encode()), fields=fields)
+        chosen = sort_rows(chosen, parse_inner(query.orderby, field="orderby"), fields=fields)
     return chosen[: min(query.limit or LIMIT_DEFAULT, PAGE)]
 
 

@@ -165,8 +165,16 @@ def to_rule(wire: WireAlarm) -> Rule:
     )
 
 
+def parse_inner(text: str, *, field: str) -> Any:
+    """Read JSON that a body holds as text; what is wrong is said of that field."""
+    try:
+        return parse_json(text.encode())
+    except Invalid as error:
+        raise Invalid(error.message.replace("the body", field, 1), field=field) from None
+
+
 def _read_query(query: str | dict[str, Any]) -> Mapping[str, Any]:
-    read = parse_json(query.encode()) if isinstance(query, str) else query
+    read = parse_inner(query, field="query") if isinstance(query, str) else query
     if not isinstance(read, dict):
         raise Invalid("query is a JSON object in Gnocchi's search language, written as a string", field="query")
     return read  # pyright: ignore[reportUnknownVariableType]

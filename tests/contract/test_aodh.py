@@ -223,6 +223,13 @@ def test_bad_input_gets_aodh_s_own_400_with_a_sentence(live_api: LiveApi, sessio
         assert answer["error_message"]["faultcode"] == "Client"
     for path in ("/v2/alarms?q.field=nope&q.op=eq&q.value=1", "/v2/alarms?sort=rule", "/v2/alarms?q.field=name"):
         assert call(live_api, "GET", path, token)[0] == 400
+    twice = "q.field=name&q.op=eq&q.value=a&q.field=name&q.op=eq&q.value=b"
+    assert call(live_api, "GET", f"/v2/alarms?{twice}", token)[0] == 400
+    no_query = an_alarm("n", gnocchi_aggregation_by_resources_threshold_rule=a_rule(query="{"))
+    status, answer = call(live_api, "POST", "/v2/alarms", token, json.dumps(no_query).encode())
+    assert answer["error_message"]["faultstring"].startswith("query is not JSON")
+    status, answer = call(live_api, "POST", "/v2/query/alarms", token, b'{"filter": "{"}')
+    assert (status, answer["error_message"]["faultstring"][:18]) == (400, "filter is not JSON")
     assert call(live_api, "GET", "/v2/alarms?q.field=all_projects&q.op=eq&q.value=true", token)[0] == 403
     assert call(live_api, "GET", "/v2/alarms/nonsense", token)[0] == 404
     assert call(live_api, "GET", f"/v2/alarms/{uuid4()}", token)[0] == 404
