@@ -1,5 +1,6 @@
 """The use cases on projects, users and roles; who may do them is decided here, from the token of who asks."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -33,6 +34,7 @@ from identity.service import verify_password
 from identity.store import projects, roles, tokens, users
 
 LIST_MAX = 1_000
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,12 @@ def require_admin(actor: Token) -> None:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that is empty, blank at an end, or too long."""
-    if not name or name != name.strip() or len(name) > NAME_LENGTH_MAX:
-        raise Invalid(f"a name has 1 to {NAME_LENGTH_MAX} characters, without blanks at its ends", field="name")
+    """Refuse a name that is empty, blank at an end, too long, or has a control character."""
+    if not name or name != name.strip() or len(name) > NAME_LENGTH_MAX or CONTROL_CHARACTER.search(name):
+        raise Invalid(
+            f"a name has 1 to {NAME_LENGTH_MAX} characters, without blanks at its ends or control characters",
+            field="name",
+        )
 
 
 def list_domains(tx: Transaction) -> Sequence[Domain]:

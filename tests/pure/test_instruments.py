@@ -210,3 +210,10 @@ def test_names_follow_prometheus(name: str) -> None:
     assert name.endswith("_total") == (instrument.kind == "counter")
     assert instrument.kind != "histogram" or name.endswith("_seconds")
     assert os.linesep not in instrument.help
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), 1e300])
+def test_a_number_without_end_is_written_as_prometheus_reads_it(value: float) -> None:
+    written = write_exposition([Family("some_gauge", "gauge", "help", [("", {}, value)])])
+    [read] = text_string_to_metric_families(written)
+    assert read.samples[0].value == value

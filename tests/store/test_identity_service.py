@@ -61,6 +61,13 @@ def grant_of(tx: Transaction, user: User, project: Project, role: str) -> Grant:
     return Grant(user.id, directory.list_roles(tx, name=role)[0].id, project.id)
 
 
+@pytest.mark.parametrize("name", ["", " a", "a ", "a" * 65, "a\nb", "a\x1b[2J", "a\x85b"])
+def test_a_name_that_a_terminal_would_not_show_is_refused(name: str) -> None:
+    with pytest.raises(Invalid):
+        directory.check_name(name)
+    directory.check_name("\u5c71\u7530\u3000\u592a\u90ce")
+
+
 def test_bootstrap_makes_accounts_once_and_tells_their_passwords_once(tx: Transaction) -> None:
     tx.execute("DELETE FROM user_account")
     first = service.bootstrap(tx, NOW)
