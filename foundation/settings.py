@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     dispute_days: int = Field(
         default=90, ge=0, le=3_650, description="how long after it is final the samples behind an invoice stay in place"
     )
+    unbilled_keep_days: int = Field(
+        default=730,
+        ge=35,
+        le=36_500,
+        description="how long samples stay in place for an invoice that is not final; from then on it is made from the archive",
+    )
     compress_after_days: int = Field(
         default=0,
         ge=0,

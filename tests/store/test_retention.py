@@ -135,15 +135,15 @@ def finalize(cloud: Cloud) -> Invoice:
         return finalize_invoice(tx, drafted.id, FINAL_AT, by=BY)
 
 
-def step(pool: Pool, now: datetime = LATER) -> Step:
+def step(pool: Pool, now: datetime = LATER, terms: RetentionTerms = TERMS) -> Step:
     with transaction(pool) as tx:
-        return retention.take_step(tx, TERMS, now=now)
+        return retention.take_step(tx, terms, now=now)
 
 
-def run(pool: Pool, now: datetime = LATER) -> list[Step]:
+def run(pool: Pool, now: datetime = LATER, terms: RetentionTerms = TERMS) -> list[Step]:
     taken: list[Step] = []
     for _ in range(50):
-        taken.append(step(pool, now))
+        taken.append(step(pool, now, terms))
         if taken[-1] is Step.NOTHING:
             return taken
         assert taken[-1] is not Step.WAITING_FOR_ROLLUPS
@@ -442,6 +442,38 @@ def test_the_plan_says_what_keeps_the_rest(cloud: Cloud) -> None:
     assert until <= APRIL
     with transaction(pool, Isolation.SNAPSHOT) as tx:
         assert "chunks of raw samples" in lines_of(retention.plan(tx, TERMS, now=LATER))[0]
+
+
+def test_a_forgotten_draft_lets_the_chunks_go_in_time_and_is_billed_from_the_archive(cloud: Cloud) -> None:
+    pool = cloud.pool
+
+    def draft() -> Invoice:
+        with transaction(pool) as tx:
+            return draft_invoice(tx, project_id=cloud.project_id, interval=MARCH_USAGE, now=FINAL_AT, by=BY)
+
+    def quantities(invoice: Invoice) -> dict[str, Decimal]:
+        with transaction(pool) as tx:
+            return {line.meter: line.base_quantity for line in invoice_lines(tx, invoice.id)}
+
+    before = quantities(draft())
+    patient, impatient = (replace(TERMS, unbilled_keep=timedelta(days=days)) for days in (700, 311))
+    with transaction(pool, Isolation.SNAPSHOT) as tx:
+        assert retention.plan(tx, patient, now=LATER).boundary is None
+        plan = retention.plan(tx, impatient, now=LATER)
+    assert plan.holds[0].reason == (
+        f"project {cloud.project_id}: the invoice from 2026-02-28 on is a draft;"
+        " after 401 days (NEPHO_UNBILLED_KEEP_DAYS and NEPHO_DISPUTE_DAYS) from the archive only"
+    )
+    assert plan.holds[0].needed_since == LATER - timedelta(days=401)
+    run(pool, LATER, impatient)
+    assert boundary(pool) >= APRIL
+    late = sent(cloud, hours=1.5, value=GIB // 3 + 1000)
+    ingest(pool, [late])
+    assert quantities(draft()) == before, "a reading between two others of one boot moves bytes, and adds none"
+    invoice = finalize(cloud)
+    assert quantities(invoice) == before
+    with transaction(pool) as tx:
+        assert verify_invoice(tx, invoice.id).holds
 
 
 def test_a_wide_bucket_that_the_drop_would_cut_is_sealed_whole_or_keeps_the_chunk(cloud: Cloud) -> None:
