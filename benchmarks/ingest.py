@@ -126,11 +126,15 @@ def cpu_s(pids: Sequence[int]) -> float:
     return total / TICKS_PER_S
 
 
+LIST_BACKENDS = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'nephoscope-api' AND datname = current_database()"
+)
+
+
 def backends(pool: Pool) -> list[int]:
-    """Return the database's own processes that serve the API."""
+    """Return the database's own processes that serve the API here; others may have one on the same cluster."""
     with transaction(pool) as tx:
-        rows = tx.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'nephoscope-api'").fetchall()
-    return [int(row[0]) for row in rows]
+        return [int(row[0]) for row in tx.execute(LIST_BACKENDS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +239,8 @@ def check(pool: Pool, target: Target, *, ids: Sequence[UUID], kept: int) -> None
 
 
 @contextmanager
-def running_api(url: str) -> Generator[tuple[int, int]]:
-    """Run the API's own process; yield its port and pid."""
+def running_api(url: str, root: Path = ROOT) -> Generator[tuple[int, int]]:
+    """Run the API's own process, of this checkout or of another; yield its port and pid."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -245,12 +249,12 @@ def running_api(url: str) -> Generator[tuple[int, int]]:
             "NEPHO_LISTEN": f"127.0.0.1:{port}",
             "NEPHO_DATABASE_URL": url,
             "NEPHO_VAR": directory,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(root),
         }
         command = [sys.executable, "-m", "entrypoints.http"]
         with (
             (Path(directory) / "api.log").open("wb") as log,
-            subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as api,
+            subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log) as api,
         ):
             try:
                 wait_until_ready(port, api)

@@ -5,7 +5,6 @@ from typing import Annotated, Any, cast, get_args
 
 from fastapi import Depends, Query, Request, Response
 
-from api.authentication import RequestCaller
 from api.body import JsonBody, new_router
 from api.context import context_of
 from api.gnocchi.answers import answer, is_true
@@ -18,9 +17,10 @@ from api.gnocchi.wire import (
     to_wire_points,
     to_wire_resource,
 )
-from api.transaction import SnapshotTransaction
+from api.reads import answer_read
 from foundation.database import Transaction
 from foundation.errors import Invalid
+from identity.model import Caller
 from metering.aggregates import Series
 from metering.filters import Filter, parse_json_filter, parse_string_filter
 from metering.operations import Matrix, parse_operations
@@ -34,7 +34,7 @@ GROUPS_MAX = 20
 Fill = float | Filling | None
 
 
-def read_aggregates_request(
+async def read_aggregates_request(
     request: Request,
     body: JsonBody,
     *,
@@ -118,20 +118,20 @@ def from_wire_fill(text: str | None, *, is_default: bool) -> Fill:
 
 
 @router.post("/aggregates")
-def show_aggregates(
-    tx: SnapshotTransaction,
-    caller: RequestCaller,
-    wanted: RequestAggregates,
-    details: Annotated[str | None, Query()] = None,
+async def show_aggregates(
+    request: Request, wanted: RequestAggregates, details: Annotated[str | None, Query()] = None
 ) -> Response:
     """Evaluate operations over metrics."""
-    groups = aggregating.aggregate(tx, caller, wanted)
-    bodies = [to_wire_group(tx, group, wanted, with_references=is_true(details)) for group in groups]
-    if wanted.groupby:
-        return answer(
-            [{"group": dict(group.group), "measures": body} for group, body in zip(groups, bodies, strict=True)]
-        )
-    return answer(bodies[0])
+
+    def respond(tx: Transaction, caller: Caller) -> Response:
+        groups = aggregating.aggregate(tx, caller, wanted)
+        bodies = [to_wire_group(tx, group, wanted, with_references=is_true(details)) for group in groups]
+        if not wanted.groupby:
+            return answer(bodies[0])
+        named = zip(groups, bodies, strict=True)
+        return answer([{"group": dict(group.group), "measures": body} for group, body in named])
+
+    return await answer_read(request, respond)
 
 
 def to_wire_group(

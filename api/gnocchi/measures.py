@@ -12,7 +12,7 @@ from fastapi import Depends, Query, Request, Response
 from api.authentication import WriterCaller
 from api.body import check_text, new_router
 from api.context import context_of
-from api.gnocchi.answers import is_true, uuid_or_none
+from api.gnocchi.answers import answer, is_true, uuid_or_none
 from api.gnocchi.wire import (
     from_wire_columns,
     from_wire_granularity,
@@ -22,17 +22,20 @@ from api.gnocchi.wire import (
     from_wire_timestamp,
     to_wire_points,
 )
+from api.reads import answer_read
 from api.transaction import RequestTransaction
+from foundation.database import Transaction
 from foundation.errors import Invalid
+from identity.model import Caller
 from metering.aggregates import Series
-from metering.errors import SeveralUnknown
+from metering.errors import MetricNotFound, SeveralUnknown
 from metering.periods import Width
-from metering.service import measures
+from metering.service import aggregating, measures
 from metering.service.aggregating import MeasuresRequest
 from metering.service.measures import NamedMeasures
 from metering.service.metrics import MetricRequest
 
-router = new_router("/v1/batch")
+router = new_router("/v1")
 
 
 async def read_raw(request: Request) -> bytes:
@@ -53,7 +56,7 @@ def parse_measures_body(raw: bytes) -> Any:
         raise Invalid(f"the body is not JSON: {str(error)[:200]}") from error
 
 
-def read_measures_request(
+async def read_measures_request(
     request: Request,
     *,
     start: Annotated[str | None, Query()] = None,
@@ -84,7 +87,20 @@ def to_wire_series(series: Any) -> list[list[Any]]:
     return [point for granularity, one in pairs for point in to_wire_points(granularity, one)]
 
 
-@router.post("/metrics/measures")
+@router.get("/metric/{metric_id}/measures")
+async def show_measures(request: Request, metric_id: str, wanted: RequestMeasures) -> Response:
+    """Show a metric's measures."""
+
+    def respond(tx: Transaction, caller: Caller) -> Response:
+        known = uuid_or_none(metric_id)
+        if known is None:
+            raise MetricNotFound(metric_id)
+        return answer(to_wire_series(aggregating.get_measures_of(tx, caller, known, wanted)))
+
+    return await answer_read(request, respond)
+
+
+@router.post("/batch/metrics/measures")
 def add_metrics_measures(request: Request, tx: RequestTransaction, caller: WriterCaller, raw: RawBody) -> Response:
     """Add measures to many metrics by id."""
     now = context_of(request).clock()
@@ -115,7 +131,7 @@ def from_wire_metric_ids(names: Iterable[str]) -> list[UUID]:
     return [metric_id for metric_id in found.values() if metric_id is not None]
 
 
-@router.post("/resources/metrics/measures")
+@router.post("/batch/resources/metrics/measures")
 def add_resources_measures(
     request: Request,
     tx: RequestTransaction,

@@ -132,13 +132,6 @@ def search_measures(
     return answer({str(one): to_wire_series(series) for one, series in searched.items()})
 
 
-@router.get("/metric/{metric_id}/measures")
-def show_measures(tx: SnapshotTransaction, caller: RequestCaller, metric_id: str, wanted: RequestMeasures) -> Response:
-    """Show a metric's measures."""
-    metric = metric_by_text(tx, caller, metric_id)
-    return answer(to_wire_series(aggregating.get_measures(tx, metric, wanted)))
-
-
 @router.post("/metric/{metric_id}/measures")
 def add_measures(
     request: Request, tx: RequestTransaction, caller: WriterCaller, metric_id: str, raw: RawBody

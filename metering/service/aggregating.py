@@ -13,7 +13,7 @@ from foundation.errors import Invalid
 from identity.model import Caller
 from metering.aggregates import CARRYING, Floats, Grid, Series, carried, grid_of, resample, shares_of
 from metering.archive_policies import METHODS_ALL, ArchivePolicy
-from metering.errors import AggregationNotFound, CannotAggregate, MetricsNotFound
+from metering.errors import AggregationNotFound, CannotAggregate, MetricNotFound, MetricsNotFound
 from metering.filters import Filter
 from metering.model import Listing, Metric, Resource
 from metering.operations import Column, Expression, Matrix, MetricWanted, evaluate, metrics_wanted
@@ -23,6 +23,8 @@ from metering.service import policies
 from metering.service.metrics import find_metrics
 from metering.service.reading import SeriesWanted, read_series
 from metering.service.resources import FAR_AHEAD_US, LONG_AGO_US, search_resources, search_states
+from metering.store.metrics import find_served_metric
+from metering.visibility import viewer_of
 
 RESOURCES_MAX = 10_000
 POINTS_MAX = 1_000_000
@@ -48,12 +50,25 @@ class MeasuresRequest:
         return self.stop or self.now + FUTURE
 
 
-def get_measures(tx: Transaction, metric: Metric, request: MeasuresRequest) -> Sequence[tuple[Width, Series]]:
-    """Return a metric's measures, coarsest granularity first, each with its width.
+def get_measures_of(
+    tx: Transaction, caller: Caller, metric_id: UUID, request: MeasuresRequest
+) -> Sequence[tuple[Width, Series]]:
+    """Return a metric's measures by its id; raise MetricNotFound where the caller does not see it."""
+    served = find_served_metric(tx, metric_id, viewer_of(caller))
+    if served is None:
+        raise MetricNotFound(metric_id)
+    return measures_of(tx, served.metric, served.policy, request=request)
 
-    At most as many of each width as the archive policy keeps points, the latest. Raises AggregationNotFound.
-    """
-    policy = policies.get_archive_policy(tx, metric.archive_policy_name)
+
+def get_measures(tx: Transaction, metric: Metric, request: MeasuresRequest) -> Sequence[tuple[Width, Series]]:
+    """Return a metric's measures, coarsest granularity first, each with its width."""
+    return measures_of(tx, metric, policies.get_archive_policy(tx, metric.archive_policy_name), request=request)
+
+
+def measures_of(
+    tx: Transaction, metric: Metric, policy: ArchivePolicy, *, request: MeasuresRequest
+) -> Sequence[tuple[Width, Series]]:
+    """Return at most as many measures of each width as the archive policy keeps points, the latest. Raises AggregationNotFound."""
     check_method(metric, policy, request.method)
     granularities = granularities_of(metric, policy, request)
     start, stop = request.start or OLDEST, request.stop_at

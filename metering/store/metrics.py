@@ -9,6 +9,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from foundation.database import Transaction
+from metering.archive_policies import ArchivePolicy
 from metering.model import Listing, Metric
 from metering.store.paging import after, columns_of, ordered_by, sort_keys
 from metering.visibility import Viewer
@@ -65,6 +66,41 @@ def find_metrics(tx: Transaction, ids: Sequence[UUID], viewer: Viewer) -> dict[U
     parameters = {"ids": list(ids), "project_id": viewer.project_id, "creator": viewer.creator}
     with tx.cursor(row_factory=class_row(Metric)) as cursor:
         return {metric.id: metric for metric in cursor.execute(FIND_METRICS, parameters)}
+
+
+@dataclass(frozen=True, slots=True)
+class ServedMetric:
+    """A metric and what its archive policy serves of it."""
+
+    metric: Metric
+    policy: ArchivePolicy
+
+
+FIND_SERVED_METRIC: LiteralString = (
+    """
+    SELECT p.name, p.back_window, p.aggregation_methods, g.granularities_us, g.points,
+    """
+    + METRIC_COLUMNS
+    + """
+    FROM metric c
+    LEFT JOIN resource r ON r.id = c.resource_id
+    JOIN archive_policy p ON p.name = c.archive_policy_name
+    CROSS JOIN LATERAL (
+        SELECT array_agg(granularity_us ORDER BY granularity_us) AS granularities_us,
+            array_agg(points ORDER BY granularity_us) AS points
+        FROM archive_policy_granularity WHERE archive_policy_name = p.name
+    ) g
+    WHERE c.id = %(id)s AND
+    """
+    + IS_VISIBLE
+)
+
+
+def find_served_metric(tx: Transaction, metric_id: UUID, viewer: Viewer) -> ServedMetric | None:
+    """Return a metric that the viewer may see, with its archive policy; planned once a connection, since it is asked at every read."""
+    parameters = {"id": metric_id, "project_id": viewer.project_id, "creator": viewer.creator}
+    row = tx.execute(FIND_SERVED_METRIC, parameters, prepare=True).fetchone()
+    return ServedMetric(Metric(*row[5:]), ArchivePolicy(*row[:5])) if row is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Reading series, each time in one statement and so in one snapshot: clean buckets from rollups, dirty and unkept ones from raw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -35,6 +35,8 @@ class BucketColumns:
     buckets_us: NDArray[np.int64]
     values: NDArray[np.float64]
 
+
+EMPTY = BucketColumns(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
 
 WHOLE_BUCKETS_MAX = 32
 """A marked metric's stretch of at most so many buckets is read from raw as a whole, which costs less than asking what the marks touch."""
@@ -89,27 +91,32 @@ DIRTY: LiteralString = """,
 """Of what rollups keep, the touched buckets, one by one; of the rest the whole stretch, with the bucket that stop cuts.
 A bucket of which readings are gone is never computed from the remains: its rollup answers, or nothing does."""
 
-VALUE_OF_METHOD: LiteralString = """
-    CASE %(method)s
-        WHEN 'mean' THEN sum / count
-        WHEN 'sum' THEN sum
-        WHEN 'min' THEN min
-        WHEN 'max' THEN max
-        WHEN 'first' THEN first
-        WHEN 'last' THEN last
-        WHEN 'count' THEN count
-        WHEN 'std' THEN sqrt(greatest(0, deviation_sq) / nullif(count - 1, 0))
-        WHEN 'rate:mean' THEN increase_sum / nullif(increase_count, 0)
-        WHEN 'rate:sum' THEN increase_sum
-        WHEN 'rate:min' THEN increase_min
-        WHEN 'rate:max' THEN increase_max
-        WHEN 'rate:first' THEN increase_first
-        WHEN 'rate:last' THEN increase_last
-        WHEN 'rate:count' THEN nullif(increase_count, 0)
-        WHEN 'rate:std' THEN sqrt(greatest(0, increase_deviation_sq) / nullif(increase_count - 1, 0))
-        WHEN 'rate:per_second' THEN increase_sum / nullif(increase_elapsed_s, 0)
-    END::float8
-"""
+VALUE_OF: Mapping[LiteralString, LiteralString] = {
+    "mean": "sum / count",
+    "sum": "sum",
+    "min": "min",
+    "max": "max",
+    "first": "first",
+    "last": "last",
+    "count": "count",
+    "std": "sqrt(greatest(0, deviation_sq) / nullif(count - 1, 0))",
+    "rate:mean": "increase_sum / nullif(increase_count, 0)",
+    "rate:sum": "increase_sum",
+    "rate:min": "increase_min",
+    "rate:max": "increase_max",
+    "rate:first": "increase_first",
+    "rate:last": "increase_last",
+    "rate:count": "nullif(increase_count, 0)",
+    "rate:std": "sqrt(greatest(0, increase_deviation_sq) / nullif(increase_count - 1, 0))",
+    "rate:per_second": "increase_sum / nullif(increase_elapsed_s, 0)",
+}
+"""What each of model.BUCKET_METHODS makes of a bucket's statistics."""
+
+VALUE_OF_METHOD: LiteralString = (
+    "CASE %(method)s "
+    + " ".join(["WHEN '" + method + "' THEN " + value for method, value in VALUE_OF.items()])
+    + " END::float8"
+)
 
 PACKED: LiteralString = """
     coalesce(string_agg(
@@ -152,37 +159,71 @@ READ_BUCKETS: LiteralString = (
 )
 """The touched buckets are left out by NOT IN, whose table is made once; they have no null, and there are seldom any."""
 
-IS_SETTLED: LiteralString = """
-    SELECT NOT EXISTS (
+SETTLED_MAX = 1_000
+"""Of more series than this, which only alarms ask for, some are being written to all the time."""
+
+READ_SETTLED: LiteralString = (
+    """
+    WITH settled AS MATERIALIZED (
+        SELECT NOT EXISTS (
             SELECT FROM dirty_mark d
             CROSS JOIN LATERAL unnest(d.metric_keys, d.first_ats) AS u (metric_key, first_at)
-            WHERE d.shard = ANY(%(shards)s) AND u.metric_key = ANY(%(keys)s) AND u.first_at < %(stop_max)s)
+            WHERE d.shard = ANY(%(shards)s) AND u.metric_key = ANY(%(keys)s::bigint[]) AND u.first_at < %(stop_max)s)
         AND NOT EXISTS (
             SELECT FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[]) AS u (metric_key, granularity_us)
             JOIN metric c ON c.key = u.metric_key
             WHERE NOT EXISTS (
                 SELECT FROM archive_policy_granularity g
-                WHERE g.archive_policy_name = c.archive_policy_name AND g.granularity_us = u.granularity_us))
-"""
-SETTLED_MAX = 1_000
-"""Of more series than this, which only alarms ask for, some are being written to all the time."""
-
-READ_SETTLED: LiteralString = (
-    "SELECT "
-    + PACKED
-    + " FROM (SELECT r.metric_key, r.granularity_us, r.bucket, "
+                WHERE g.archive_policy_name = c.archive_policy_name AND g.granularity_us = u.granularity_us)) AS is_so
+    )
+    SELECT a.metric_key, a.granularity_us, r.buckets, r.values
+    FROM settled
+    CROSS JOIN unnest(%(keys)s::bigint[], %(granularities)s::bigint[], %(starts)s::timestamptz[],
+        %(stops)s::timestamptz[]) AS a (metric_key, granularity_us, start_at, stop_at)
+    CROSS JOIN LATERAL (
+        SELECT array_send(array_agg(v.bucket)) AS buckets, array_send(array_agg(v.value)) AS values
+        FROM (
+            SELECT bucket, """
     + VALUE_OF_METHOD
     + """ AS value
-        FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[], %(starts)s::timestamptz[],
-            %(stops)s::timestamptz[]) AS a (metric_key, granularity_us, start_at, stop_at)
-        CROSS JOIN LATERAL (
-            SELECT * FROM rollup
+            FROM rollup
             WHERE metric_key = a.metric_key AND granularity_us = a.granularity_us
-                AND bucket >= a.start_at AND bucket < a.stop_at
-            OFFSET 0
-        ) r
-    ) w WHERE w.value IS NOT NULL"""
+                AND bucket >= a.start_at AND bucket < a.stop_at AND bucket >= %(start_min)s AND bucket < %(stop_max)s
+            ORDER BY bucket
+        ) v
+        WHERE v.value IS NOT NULL
+    ) r
+    WHERE settled.is_so
+    ORDER BY a.metric_key, a.granularity_us
+"""
 )
+"""A row a series, its buckets and values as arrays in their binary form, or no row at all where not everything is settled.
+The bounds of all that is asked stand there as constants too, by which chunks are left out when it is planned."""
+
+READ_ONE_SETTLED: Mapping[str, LiteralString] = {
+    method: """
+    SELECT %(key)s::bigint, %(granularity)s::bigint, array_send(array_agg(v.bucket)), array_send(array_agg(v.value))
+    FROM (
+        SELECT bucket, ("""
+    + value
+    + """)::float8 AS value
+        FROM rollup
+        WHERE metric_key = %(key)s AND granularity_us = %(granularity)s
+            AND bucket >= %(start_min)s AND bucket < %(stop_max)s
+        ORDER BY bucket
+    ) v
+    WHERE v.value IS NOT NULL
+    HAVING NOT EXISTS (
+        SELECT FROM dirty_mark d
+        CROSS JOIN LATERAL unnest(d.metric_keys, d.first_ats) AS u (metric_key, first_at)
+        WHERE d.shard = %(shard)s AND u.metric_key = %(key)s AND u.first_at < %(stop_max)s)
+    AND EXISTS (
+        SELECT FROM metric c JOIN archive_policy_granularity g ON g.archive_policy_name = c.archive_policy_name
+        WHERE c.key = %(key)s AND g.granularity_us = %(granularity)s)
+    """
+    for method, value in VALUE_OF.items()
+}
+"""The same of one series, which is what is asked most: without arrays its plan is good for any, so that it is made once a connection."""
 
 READ_PERCENTILES: LiteralString = (
     ASKED
@@ -206,25 +247,57 @@ READ_PERCENTILES: LiteralString = (
     ) w"""
 )
 
+ARRAY_HEADER_BYTES = 20
+"""Before an array's elements: how many dimensions, whether there are nulls, the type; the dimension's length and first index."""
 PACKED_ROW = np.dtype([("metric_key", ">i8"), ("granularity", ">i8"), ("bucket", ">i8"), ("value", ">f8")])
 
 
 def read_buckets(tx: Transaction, asked: Sequence[SeriesAsked], *, method: str) -> BucketColumns:
     """Return the buckets by one aggregation method of model.BUCKET_METHODS; exact whatever the roller has done so far.
 
-    Where no mark touches what is asked, as is usual, the rollups are the answer and a short statement reads them. Nothing is lost
-    between the two looks: what was acknowledged before the reader came has its mark at the first, or is in the rollups for both.
+    Where no mark touches what is asked, as is usual, the rollups are the answer and a short statement says so and reads them. Nothing
+    is lost between the two: what was acknowledged before the reader came has its mark at the first look, or is in the rollups for both.
     """
     parameters = {**asked_columns(asked), "from_rollups": True, "method": method}
-    if len(asked) <= SETTLED_MAX and is_settled(tx, parameters):
-        return read_packed(tx, READ_SETTLED, parameters)
+    if len(asked) <= SETTLED_MAX:
+        settled = read_settled(tx, parameters, method=method)
+        if settled is not None:
+            return settled
     return read_packed(tx, READ_BUCKETS, parameters)
 
 
-def is_settled(tx: Transaction, parameters: dict[str, Any]) -> bool:
-    """Tell whether rollups keep all that is asked and nothing of it waits to be rolled up."""
-    row = tx.execute(IS_SETTLED, parameters).fetchone()
-    return row is not None and bool(row[0])
+def read_settled(tx: Transaction, parameters: dict[str, Any], *, method: str) -> BucketColumns | None:
+    """Read rollups where they keep all that is asked and nothing of it waits to be rolled up, else return None."""
+    with tx.cursor(binary=True) as cursor:
+        if len(parameters["keys"]) == 1:
+            one = {name: parameters[name] for name in ("start_min", "stop_max")} | {
+                "key": parameters["keys"][0],
+                "granularity": parameters["granularities"][0],
+                "shard": parameters["shards"][0],
+            }
+            cursor.execute(READ_ONE_SETTLED[method], one, prepare=True)
+        else:
+            cursor.execute(READ_SETTLED, parameters, prepare=False)
+        rows = cursor.fetchall()
+    if not rows:
+        return None
+    kept = [row for row in rows if row[2] is not None]
+    if not kept:
+        return EMPTY
+    keys, granularities, buckets, values = zip(*kept, strict=True)
+    series = [from_array(one, ">f8") for one in values]
+    sizes = [len(one) for one in series]
+    return BucketColumns(
+        np.repeat(keys, sizes),
+        np.repeat(granularities, sizes),
+        np.concatenate([from_array(one, ">i8") for one in buckets]).astype(np.int64) + POSTGRES_EPOCH_US,
+        np.concatenate(series).astype(np.float64),
+    )
+
+
+def from_array(raw: bytes, element: str) -> NDArray[Any]:
+    """Read PostgreSQL's binary form of an array without nulls whose elements have eight bytes, without making an object of each."""
+    return np.frombuffer(raw, np.dtype([("size", ">i4"), ("element", element)]), offset=ARRAY_HEADER_BYTES)["element"]
 
 
 def read_percentiles(tx: Transaction, asked: Sequence[SeriesAsked], *, fraction: float, is_rate: bool) -> BucketColumns:
@@ -245,6 +318,7 @@ def asked_columns(asked: Sequence[SeriesAsked]) -> dict[str, Any]:
         "granularities": [granularity for _, granularity in stretches],
         "starts": [start for start, _ in stretches.values()],
         "stops": [stop for _, stop in stretches.values()],
+        "start_min": min((start for start, _ in stretches.values()), default=OLDEST),
         "stop_max": max((stop for _, stop in stretches.values()), default=OLDEST),
         "shards": sorted({shard_of(key) for key, _ in stretches}),
         "whole_buckets_max": WHOLE_BUCKETS_MAX,
