@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.context import context_of
-from api.trust import is_trusted
+from api.trust import is_trusted, peer_of
 from foundation.database import transaction
 from identity import service
 from identity.logins import Attempt
@@ -29,7 +29,7 @@ LoginTurn = Annotated[None, Depends(wait_for_login, scope="function")]
 
 def address_of(request: Request) -> str:
     """Return from where a request comes, so that those behind one proxy do not use up each other's guesses."""
-    peer = request.client.host if request.client is not None else ""
+    peer = peer_of(request)
     forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
     return told_client(peer, forwarded, proxies=context_of(request).settings.trusted_proxies)
 

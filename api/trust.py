@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 
 from api.context import context_of
-from foundation.settings import Settings
+from foundation.settings import SOCKET_PEER, Settings
 from identity.model import ADMIN, MEMBER, Caller, ProjectId, Unauthenticated, UserId, expand_roles
 from identity.policy import NO_EXPIRY
 
@@ -20,15 +20,25 @@ HOST = re.compile(r"([^\s:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
 ROLES_MAX = 50
 
 
+def peer_of(request: Request) -> str:
+    """Return the address of who calls us, or `unix` on a socket, which only those may open whom its permissions let."""
+    if context_of(request).settings.socket_path is not None:
+        return SOCKET_PEER
+    return request.client.host if request.client is not None else ""
+
+
 def is_trusted(peer: str, listed: str) -> bool:
     """Tell whether a peer's address is in one of the networks that are listed, separated by commas."""
+    networks = [one.strip() for one in listed.split(",") if one.strip()]
+    if peer == SOCKET_PEER:
+        return SOCKET_PEER in networks
     try:
         address = ipaddress.ip_address(peer)
     except ValueError:
         return False
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    return any(address in ipaddress.ip_network(one.strip(), strict=False) for one in listed.split(",") if one.strip())
+    return any(address in ipaddress.ip_network(one, strict=False) for one in networks if one != SOCKET_PEER)
 
 
 def trusted_caller(request: Request) -> Caller | None:
@@ -48,9 +58,12 @@ def trusted_caller(request: Request) -> Caller | None:
 def is_believed(request: Request, settings: Settings) -> bool:
     """Tell whether the peer's word is taken: one that is listed, or with none listed a program on this machine.
 
-    A page in a browser here is not such a program: it calls us by a name of its own that leads to this machine.
+    A page in a browser here is not such a program: it calls us by a name of its own that leads to this machine. No page
+    reaches a Unix socket; who may open it, may say who it is.
     """
-    peer = request.client.host if request.client is not None else ""
+    peer = peer_of(request)
+    if peer == SOCKET_PEER:
+        return True
     if settings.trusted_proxies.strip():
         return is_trusted(peer, settings.trusted_proxies)
     called = HOST.fullmatch(request.headers.get("host", ""))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import sys
 
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
@@ -19,23 +20,29 @@ from foundation.database import open_pool
 from foundation.exposition import read_all
 from foundation.instruments import recorder
 from foundation.settings import Settings
+from provision import machine
+from provision.failures import ProvisionError
 
 BACKLOG_MAX = 256
 REQUESTS_AT_ONCE_MAX = 512
 """Beyond these granian stops accepting, so that the kernel's backlog holds the rest."""
 HEADER_READ_TIMEOUT_MS = 10_000
 REQUEST_BUFFER_BYTES_MAX = 64 * 1024
+SOCKET_PERMISSIONS = 0o660
+"""Our user and its group: a proxy is let in by being made a member."""
 COLLECT_AFTER_OBJECTS = 20_000
 """A batch of measures makes thousands of objects at once; the collector's usual 700 would have it look at them over and over."""
 
 
 def make_server(application: Starlette, settings: Settings) -> Server:
     """Build the server in this very process: a second one only to watch it would cost memory and give nothing here."""
-    host, _, port = settings.listen.rpartition(":")
-    return Server(
+    path = settings.socket_path
+    host, _, port = "127.0.0.1:0".rpartition(":") if path is not None else settings.listen.rpartition(":")
+    server = Server(
         application,
         address=host.strip("[]"),
         port=int(port),
+        uds=path,
         interface=Interfaces.ASGI,
         websockets=False,
         backlog=BACKLOG_MAX,
@@ -45,6 +52,8 @@ def make_server(application: Starlette, settings: Settings) -> Server:
         ),
         log_level=LogLevels.warning,
     )
+    server.uds_permissions = SOCKET_PERMISSIONS
+    return server
 
 
 async def serve(settings: Settings) -> None:
@@ -74,6 +83,11 @@ def main() -> None:
     """Serve with the environment's settings."""
     configure_logs()
     settings = Settings()
+    try:
+        if settings.socket_path is not None:
+            machine.free_socket(settings.socket_path.absolute())
+    except ProvisionError as error:
+        sys.exit(f"nephoscope: {error}")
     recorder.keep_in(settings.metrics_folder, "api")
     with contextlib.suppress(OSError):  # puts by what ended processes had counted, also where nobody ever asks for it
         read_all(settings.metrics_folder)

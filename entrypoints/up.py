@@ -5,7 +5,6 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -201,10 +200,10 @@ def look_before(environment: Mapping[str, str], *, log: Path, stopping: Stopping
 
 def is_served(listen: str) -> bool:
     """Whether the API says that it is ready. Spoken by hand: an HTTP client would cost the supervisor megabytes."""
-    host, port = machine.parse_listen(listen)
+    host = "localhost" if machine.socket_path_of(listen) else listen
     try:
-        with socket.create_connection((host, port), timeout=READY_ANSWER_TIMEOUT_S) as connection:
-            connection.sendall(f"GET /readyz HTTP/1.0\r\nHost: {listen}\r\n\r\n".encode())
+        with machine.connect(listen, timeout_s=READY_ANSWER_TIMEOUT_S) as connection:
+            connection.sendall(f"GET /readyz HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             status = connection.makefile("rb").readline(STATUS_LINE_BYTES_MAX).split()
     except OSError:
         return False
@@ -232,6 +231,11 @@ def announce(installation: Installation, listen: str) -> None:
     with contextlib.suppress(ValueError):
         clouds = clouds.relative_to(Path.cwd())
     url = os.environ.get("NEPHO_PUBLIC_URL") or f"http://{listen}"
+    path = machine.socket_path_of(listen)
+    if path is not None:
+        say(f"socket     {path}   (a proxy before it, and its address in NEPHO_PUBLIC_URL, make it a site)")
+        if not os.environ.get("NEPHO_PUBLIC_URL"):
+            return
     say(f"dashboard  {url}/   (users demo and admin; their passwords are in {clouds})")
     say(f"APIs       {url}/identity/v3 and, in its catalog, compute, image, network, metric, alarming; {url}/docs")
     say(
@@ -267,8 +271,9 @@ def serve(supervisor: Supervisor, installation: Installation, *, listen: str, st
 
 @contextlib.contextmanager
 def demo_story(installation: Installation, environment: Mapping[str, str], stopping: Stopping) -> Generator[None]:
-    """The live story in the terminal, beside the service, unless DEMO=0."""
-    if environment.get("DEMO") == "0" or stopping.asked:
+    """The live story in the terminal, beside the service, unless DEMO=0; it speaks to a port, not to a socket."""
+    is_reached = machine.socket_path_of(environment["NEPHO_LISTEN"]) is None
+    if environment.get("DEMO") == "0" or stopping.asked or not is_reached:
         yield
         return
     command = with_parent.launch(signal.SIGTERM, str(installation.python), "-m", "entrypoints.demo")

@@ -7,6 +7,10 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+SOCKET_PREFIX = "unix:"
+SOCKET_PEER = "unix"
+"""Whoever may open the socket that we listen on, in a list of networks."""
+
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host that we listen on is reached from this machine only; a name other than localhost may lead anywhere."""
@@ -22,7 +26,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="NEPHO_", extra="ignore")
 
     listen: str = Field(
-        default="127.0.0.1:8780", pattern=r"^.+:\d{1,5}$", description="address and port of all HTTP interfaces"
+        default="127.0.0.1:8780",
+        pattern=r"^(unix:/.+|[^/]+:\d{1,5})$",
+        description="address and port of all HTTP interfaces, or unix:/the/path of a socket",
     )
     var: Path = Field(default=Path("var"), description="where everything that the product makes lives")
     database_url: SecretStr = Field(
@@ -65,7 +71,7 @@ class Settings(BaseSettings):
     )
     trusted_proxies: str = Field(
         default="",
-        description="networks of the proxies whose Forwarded and X-Forwarded-* are believed, separated by commas",
+        description="networks of the proxies whose Forwarded and X-Forwarded-* are believed, separated by commas; unix: on our socket",
     )
     metrics_cidrs: str = Field(
         default="127.0.0.0/8, ::1/128",
@@ -107,7 +113,8 @@ class Settings(BaseSettings):
     def check_networks(cls, listed: str) -> str:
         """Refuse to start with a network that cannot be read."""
         for one in filter(None, (part.strip() for part in listed.split(","))):
-            ip_network(one, strict=False)
+            if one != SOCKET_PEER:
+                ip_network(one, strict=False)
         return listed
 
     @field_validator("trusted_auth")
@@ -116,9 +123,9 @@ class Settings(BaseSettings):
         """Refuse to start where anybody who reaches us could say to be anybody."""
         listen, proxies = str(known.data.get("listen", "")), str(known.data.get("trusted_proxies", ""))
         host = listen.rpartition(":")[0].strip("[]")
-        if mode and not proxies.strip() and not is_loopback(host):
+        if mode and not proxies.strip() and not is_loopback(host) and not listen.startswith(SOCKET_PREFIX):
             raise ValueError(
-                f"it takes the word of whoever calls, and NEPHO_LISTEN={listen} is not on loopback: listen on 127.0.0.1,"
+                f"it takes the word of whoever calls, and NEPHO_LISTEN={listen} is not on loopback: listen on 127.0.0.1 or unix:/path,"
                 " or name the peers to believe in NEPHO_TRUSTED_PROXIES"
             )
         return mode
@@ -126,7 +133,12 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         """The URL under which clients reach us, without a trailing slash."""
-        return self.public_url.rstrip("/") or f"http://{self.listen}"
+        return self.public_url.rstrip("/") or f"http://{'localhost' if self.socket_path else self.listen}"
+
+    @property
+    def socket_path(self) -> Path | None:
+        """The Unix socket that we listen on, where it is one."""
+        return Path(self.listen.removeprefix(SOCKET_PREFIX)) if self.listen.startswith(SOCKET_PREFIX) else None
 
     @property
     def metrics_folder(self) -> Path:

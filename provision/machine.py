@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import socket
+import stat
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,10 @@ from pathlib import Path
 from provision.failures import ProvisionError
 
 DEFAULT_LISTEN = "127.0.0.1:8780"
+SOCKET_PREFIX = "unix:"
+SOCKET_ANSWER_TIMEOUT_S = 2.0
+SOCKET_PATH_BYTES_MAX = 107
+"""The kernel takes no longer path of a socket."""
 SET_UP_DISK_MIB = 4_096
 RUN_DISK_MIB = 512
 MEMORY_MIB = 1_500
@@ -63,13 +68,57 @@ def parse_listen(listen: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
         raise ProvisionError(
             f"NEPHO_LISTEN={listen} is not an address and a port.",
-            mend=f"Write it as {DEFAULT_LISTEN} and run it again.",
+            mend=f"Write it as {DEFAULT_LISTEN}, or as {SOCKET_PREFIX}/the/path of a socket, and run it again.",
         )
     return host.strip("[]"), int(port)
 
 
+def socket_path_of(listen: str) -> Path | None:
+    """The path of `unix:/run/nephoscope.sock`, absolute; nothing for an address and a port."""
+    return Path(listen.removeprefix(SOCKET_PREFIX)).absolute() if listen.startswith(SOCKET_PREFIX) else None
+
+
+def connect(listen: str, *, timeout_s: float) -> socket.socket:
+    """A connection to whoever listens there; raises OSError where nobody does."""
+    path = socket_path_of(listen)
+    if path is None:
+        return socket.create_connection(parse_listen(listen), timeout=timeout_s)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout_s)
+    try:
+        connection.connect(str(path))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def free_socket(path: Path) -> None:
+    """Nobody listens on a socket that will be ours; what a killed process left there is put away, and nothing else ever is."""
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+        raise ProvisionError(
+            f"The path of the socket {path} is longer than {SOCKET_PATH_BYTES_MAX} bytes.", mend="Choose a shorter one."
+        )
+    if not path.parent.is_dir():
+        raise ProvisionError(f"There is no folder {path.parent} for the socket.", mend="Make it and run it again.")
+    if not path.exists():
+        return
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        raise ProvisionError(f"{path} is there already, and is no socket.", mend="Choose another path in NEPHO_LISTEN.")
+    try:
+        connect(f"{SOCKET_PREFIX}{path}", timeout_s=SOCKET_ANSWER_TIMEOUT_S).close()
+    except ConnectionRefusedError:
+        path.unlink(missing_ok=True)
+        return
+    raise ProvisionError(f"Somebody listens on {path} already.", mend="Stop that, or choose another path.")
+
+
 def check_port(listen: str) -> None:
     """Nobody else listens where we will."""
+    path = socket_path_of(listen)
+    if path is not None:
+        free_socket(path)
+        return
     host, port = parse_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

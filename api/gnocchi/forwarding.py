@@ -7,7 +7,7 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 from api.context import context_of
-from api.trust import is_trusted
+from api.trust import is_trusted, peer_of
 
 HOST = re.compile(r"[A-Za-z0-9._\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 PREFIX = re.compile(r"(/[A-Za-z0-9._~\-]{1,64}){0,8}/?")
@@ -16,8 +16,7 @@ PREFIX = re.compile(r"(/[A-Za-z0-9._~\-]{1,64}){0,8}/?")
 def base_url(request: Request) -> str:
     """Return the address before the path: the settings' own, or what a trusted peer says."""
     settings = context_of(request).settings
-    peer = request.client.host if request.client is not None else ""
-    if not is_trusted(peer, settings.trusted_proxies):
+    if not is_trusted(peer_of(request), settings.trusted_proxies):
         return settings.base_url
     return told_base(request.headers, otherwise=settings.base_url)
 
