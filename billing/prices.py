@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 from billing.canonical import canonical_json
 
 ACTIVE = "active"
+CHARGED_AS: Mapping[str, str] = {"paused": ACTIVE, "suspended": "stopped", "shelved": "stopped"}
+"""As what a state is charged where the plan has no price for it: a paused instance still holds its memory and its host."""
 PRICE_SCALE_MAX = 10
 """Decimal places of a price; with a factor's 4 and a MiB's share of a GiB (10) a unit price fits in 24."""
 PRICE_MAX = Decimal(10) ** 8

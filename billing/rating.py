@@ -20,7 +20,7 @@ from billing.model import (
     Unbilled,
     UsageRecord,
 )
-from billing.prices import ACTIVE, CounterPrice, DiskPrice, FlavorPrice, SizePrice, StatePrice
+from billing.prices import ACTIVE, CHARGED_AS, CounterPrice, DiskPrice, FlavorPrice, SizePrice, StatePrice
 from billing.proration import month_containing, seconds_of, split_by_months
 from foundation.interval import TimeInterval
 from foundation.money import MONEY_CONTEXT
@@ -172,13 +172,16 @@ def rate_counter(price: CounterPrice, usage: CounterUsage, *, version: PriceVers
 
 
 def hourly_price(active: Decimal, states: Sequence[StatePrice], state: str) -> Decimal | None:
-    """Return the hourly price in a state: its own, or its factor of the active price; None where the plan says nothing."""
+    """Return the hourly price in a state: its own, or its factor of the active price; None where the plan says nothing.
+
+    A state without a price that is a kind of another one costs what that one does.
+    """
     if state == ACTIVE:
         return active
     for price in states:
         if price.state == state:
             return price.per_hour if price.factor is None else active * price.factor
-    return None
+    return hourly_price(active, states, CHARGED_AS[state]) if state in CHARGED_AS else None
 
 
 def charge_time(

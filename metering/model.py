@@ -17,8 +17,10 @@ Snapshot: TypeAlias = str
 """What a transaction could see, as PostgreSQL writes pg_current_snapshot(): an invoice keeps it and reads as of it again."""
 
 MeterType: TypeAlias = Literal["gauge", "delta", "cumulative"]
-SegmentState: TypeAlias = Literal["active", "stopped", "error", "host_down"]
-LifecycleState: TypeAlias = Literal["active", "stopped", "deleted", "error", "host_down"]
+SegmentState: TypeAlias = Literal["active", "paused", "suspended", "shelved", "stopped", "error", "host_down"]
+LifecycleState: TypeAlias = Literal[
+    "active", "paused", "suspended", "shelved", "stopped", "deleted", "error", "host_down"
+]
 
 RESOURCE_NAMESPACE = UUID("0a7a15ff-aa13-4ac2-897c-9bdf30ce175b")
 """Gnocchi's name space for resource ids, so that a name gives the same id here as there."""

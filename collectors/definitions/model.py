@@ -12,7 +12,7 @@ ENTRIES_MAX = 200
 METERS_MAX = 50
 ITEMS_MAX = 1_000
 
-LifeState = Literal["active", "stopped", "error", "deleted"]
+LifeState = Literal["active", "paused", "suspended", "shelved", "stopped", "error", "deleted"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Unit = Annotated[str, StringConstraints(min_length=1, max_length=25)]

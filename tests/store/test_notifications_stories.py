@@ -141,9 +141,11 @@ def test_nova_tells_the_life_of_an_instance(tx: Transaction, project: str):
         ("stopped", "m1.small", 100, 200, "web-1"),
         ("active", "m1.small", 200, 300, "web-1"),
         ("active", "m1.large", 300, 400, "web-1"),
-        ("stopped", "m1.large", 400, 500, "web-1"),
-        ("active", "m1.large", 500, 600, "web-1"),
-        ("stopped", "m1.large", 600, 700, "web-1"),
+        ("suspended", "m1.large", 400, 500, "web-1"),
+        ("active", "m1.large", 500, 550, "web-1"),
+        ("paused", "m1.large", 550, 560, "web-1"),
+        ("active", "m1.large", 560, 600, "web-1"),
+        ("shelved", "m1.large", 600, 700, "web-1"),
         ("active", "m1.large", 700, 1000, "web-1"),
     ]
     resource = resource_of(tx, instance)
@@ -188,7 +190,7 @@ def test_novas_versioned_notifications_tell_the_same_life(tx: Transaction, proje
         ("stopped", "m1.small", 60, 120),
         ("active", "m1.small", 120, 180),
         ("active", "m1.large", 180, 240),
-        ("stopped", "m1.large", 240, 300),
+        ("shelved", "m1.large", 240, 300),
     ]
     assert measures_of(tx, instance, "compute.instance.booting.time") == [(0, 18)]
 
