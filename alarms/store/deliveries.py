@@ -84,9 +84,7 @@ LEASE_DUE: LiteralString = """
         SELECT id, project_id, url, next_attempt_at FROM delivery
         WHERE state = 'pending' AND next_attempt_at <= %(now)s AND (lease_until IS NULL OR lease_until <= %(now)s)
           AND attempts < attempts_max
-          AND NOT EXISTS (
-              SELECT FROM busy
-              WHERE (busy.project_id, busy.url) = (delivery.project_id, delivery.url) AND leases >= %(of_receiver)s)
+          AND (project_id, url) NOT IN (SELECT project_id, url FROM busy WHERE leases >= %(of_receiver)s)
         ORDER BY next_attempt_at
         LIMIT %(looked_at)s
     ), in_turn AS (
