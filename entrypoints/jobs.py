@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -237,7 +238,10 @@ def keep_samples() -> None:
 
 @task("housekeeping")
 def housekeeping() -> None:
-    """Forget what nobody asks for any more, each kind in a transaction of its own, so that one that fails keeps no other."""
+    """Forget what nobody asks for any more, each kind some thousands a transaction, so that one that fails keeps no other.
+
+    Some thousands in all would be fewer than come at 10,000 alarms, and what waits to be forgotten would grow for ever.
+    """
     now = utc_now()
     steps: Mapping[str, Callable[[Transaction], int]] = {
         "expired tokens": lambda tx: identity.forget_expired_tokens(tx, now),
@@ -246,10 +250,14 @@ def housekeeping() -> None:
         "deleted instances": lambda tx: compute.drop_deleted_instances(tx, before=now - DELETED_INSTANCES_KEPT),
         "refused events": lambda tx: events.drop_expired_refusals(tx, now=now),
     }
+
+    def forget_some(forget: Callable[[Transaction], int]) -> int:
+        with transaction(database()) as tx:
+            return forget(tx)
+
     for kind, forget in steps.items():
         try:
-            with transaction(database()) as tx:
-                forget(tx)
+            repeat_until_done(partial(forget_some, forget))
         except Unavailable:
             raise
         except Exception:

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from alarms import service as alarms
+from alarms.service import deliveries
 from entrypoints import jobs
 from foundation import outbox
 from foundation.clock import utc_now
@@ -48,3 +49,24 @@ def test_housekeeping_forgets_what_is_long_over_and_nothing_else(pool: Pool) -> 
         outbox.mark_handled(tx, waiting_id, now=utc_now())
     assert left == [("https://hooks.example/new",)]
     assert events == [(waiting_id,)]
+
+
+def test_housekeeping_forgets_as_much_as_there_is_and_not_one_statements_worth(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "DROPPED_MAX", 2)
+    project_id, long_ago = new_hex_id(), utc_now() - timedelta(days=400)
+    with transaction(pool) as tx:
+        tx.execute(
+            """
+            INSERT INTO delivery (id, project_id, event_id, url, body, state, attempts_max, next_attempt_at, created_at, finished_at)
+            SELECT ('00000000-0000-7000-8000-' || lpad(place::text, 12, '0'))::uuid, %(project)s, gen_random_uuid(),
+                   'https://hooks.example/', '{}', 'failed', 1, %(at)s, %(at)s, %(at)s
+            FROM generate_series(1, 7) AS place
+            """,
+            {"project": project_id, "at": long_ago},
+        )
+    jobs.housekeeping()
+    with transaction(pool) as tx:
+        left = tx.execute("SELECT count(*) FROM delivery WHERE project_id = %s", (project_id,)).fetchone()
+    assert left == (0,)
