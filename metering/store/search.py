@@ -75,6 +75,8 @@ def compared(term: Comparison) -> Condition:
         value = "" if term.value is None else as_text(term.value)
         return sql.SQL("(") + sql.SQL(TEXT_COLUMNS[term.attribute] + SYMBOLS[term.operator] + "%s)"), [value]
     if term.attribute in TIME_COLUMNS:
+        if term.operator is Operator.LIKE:
+            raise FilterInvalid(f"'{term.attribute}' is a time: compare it with =, <, <=, > or >=, not with like")
         value = None if term.value is None else as_instant(term)
         return sql.SQL("(" + TIME_COLUMNS[term.attribute] + SYMBOLS[term.operator] + "%s::timestamptz)"), [value]
     return compared_attribute(term.operator, term.attribute, term.value)
