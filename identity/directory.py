@@ -321,11 +321,11 @@ def list_assignments(
     role_id: str | None = None,
     system_only: bool = False,
 ) -> Sequence[RoleAssignment]:
-    """Return who has which role where: all to an admin, to others their own."""
+    """Return who has which role where: all to an admin, to others their own; one more than LIST_MAX tells that there are others."""
     if not is_admin(actor):
         if user_id not in {None, actor.user_id}:
             raise Forbidden("You are not authorized to perform the requested action: it needs the admin role.")
         user_id = actor.user_id
     return roles.list_assignments(
-        tx, user_id=user_id, project_id=project_id, role_id=role_id, system_only=system_only, limit=LIST_MAX
+        tx, user_id=user_id, project_id=project_id, role_id=role_id, system_only=system_only, limit=LIST_MAX + 1
     )

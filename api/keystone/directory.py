@@ -27,13 +27,19 @@ DomainIdQuery = Annotated[str | None, Query(max_length=255)]
 
 
 def collection(
-    request: Request, key: str, items: Sequence[dict[str, Any]], *, limit: int | None = None
+    request: Request,
+    key: str,
+    items: Sequence[dict[str, Any]],
+    *,
+    limit: int | None = None,
+    is_truncated: bool = False,
 ) -> JSONResponse:
-    """Answer a list with its links; a full page has a next one."""
+    """Answer a list with its links; a full page has a next one, and a list that is cut off says so as Keystone does."""
     links: dict[str, str | None] = {"self": keystone_url(request) + "/" + key, "previous": None, "next": None}
     if limit is not None and len(items) == limit:
         links["next"] = next_url(request, limit=limit, marker=str(items[-1]["id"]))
-    return JSONResponse({key: list(items), "links": links})
+    cut = {"truncated": True} if is_truncated else {}
+    return JSONResponse({key: list(items), "links": links, **cut})
 
 
 @router.get("/v3/projects")

@@ -101,11 +101,12 @@ def list_role_assignments(
     system: Annotated[str | None, Query(alias="scope.system", max_length=16)] = None,
     include_names: str | None = None,
 ) -> JSONResponse:
-    """List who has which role where."""
+    """List who has which role where; a list that is too long says so, and is narrowed by its filters."""
     found = directory.list_assignments(
         tx, actor, user_id=user_id, project_id=project_id, role_id=role_id, system_only=system is not None
     )
     with_names = include_names is not None and include_names.lower() not in {"false", "0"}
     url = keystone_url(request)
-    items = [wire.to_wire_assignment(one, url=url, with_names=with_names) for one in found]
-    return collection(request, "role_assignments", items)
+    shown = found[: directory.LIST_MAX]
+    items = [wire.to_wire_assignment(one, url=url, with_names=with_names) for one in shown]
+    return collection(request, "role_assignments", items, is_truncated=len(shown) < len(found))

@@ -14,6 +14,7 @@ from api.app import create_app
 from api.context import ApiContext
 from foundation.database import Pool, transaction
 from foundation.settings import Settings
+from identity import directory
 from identity.logins import FAILURES_PER_ACCOUNT_MAX, WINDOW_S
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -349,6 +350,16 @@ def test_a_role_is_given_checked_and_taken(client: TestClient, admin: dict[str, 
     assert [one["name"] for one in client.get(grants, headers=admin).json()["roles"]] == ["reader"]
     assert client.delete(f"{grants}/{role['id']}", headers=admin).status_code == 204
     assert client.delete(f"{grants}/{role['id']}", headers=admin).status_code == 404
+
+
+def test_a_list_of_assignments_that_is_too_long_says_that_it_is_cut_off(
+    client: TestClient, admin: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "LIST_MAX", 1)
+    cut = client.get("/identity/v3/role_assignments", headers=admin).json()
+    assert (len(cut["role_assignments"]), cut["truncated"]) == (1, True)
+    monkeypatch.setattr(directory, "LIST_MAX", 1_000)
+    assert "truncated" not in client.get("/identity/v3/role_assignments?scope.system=all", headers=admin).json()
 
 
 def test_the_parts_of_the_catalog_are_shown_one_by_one(client: TestClient, demo: dict[str, str]) -> None:
