@@ -381,6 +381,68 @@ def test_keystone_is_counted_in_its_basic_and_its_cadf_form(tx: Transaction):
     assert resource_of(tx, role)["type"] == "identity"
 
 
+def test_an_account_of_a_project_that_keystone_told_of_before_is_the_projects_own(tx: Transaction):
+    account = uuid4().hex
+    request = Told("objectstore.http.request", a_swift_request(account, "storage.objects.outgoing.bytes", 30), 950)
+    taken_whole(tx, [Told("identity.project.created", an_identity(account), 0)])
+    taken_whole(tx, [request])
+    taken_whole(tx, [Told("identity.project.updated", an_identity(account), 960)])
+    used = counter_usage(tx, project_id=account, meter="storage.objects.outgoing.bytes", interval=HOUR)
+    assert [usage.quantity for usage in used] == [30]
+    assert resource_of(tx, account)["type"] == "swift_account"
+
+
+def a_poll_of_swift(account: str, *, size: int, objects: int, at_s: float) -> Told:
+    """What Ceilometer's polling agent sends of an account and of one of its containers."""
+
+    def counted(name: str, unit: str, volume: int, resource: str = account) -> dict[str, Any]:
+        return {
+            "counter_name": name,
+            "counter_type": "gauge",
+            "counter_unit": unit,
+            "counter_volume": volume,
+            "user_id": None,
+            "project_id": account,
+            "resource_id": resource,
+            "timestamp": (T0 + timedelta(seconds=at_s)).replace(tzinfo=None).isoformat(),
+            "resource_metadata": {},
+            "source": "openstack",
+            "message_id": str(uuid4()),
+        }
+
+    samples = [
+        counted("storage.objects.size", "B", size),
+        counted("storage.objects", "object", objects),
+        counted("storage.objects.containers", "container", 1),
+        counted("storage.containers.objects.size", "B", size, f"{account}/photos"),
+        counted("cpu", "ns", 5, str(uuid4())),
+    ]
+    return Told("telemetry.polling", {"samples": samples}, at_s + 1)
+
+
+def test_what_swift_stores_is_told_by_ceilometers_polls_and_has_a_price_by_the_second(tx: Transaction):
+    account = uuid4().hex
+    taken_whole(
+        tx,
+        [
+            Told("identity.project.created", an_identity(account), 0),
+            a_poll_of_swift(account, size=1000, objects=2, at_s=300),
+            a_poll_of_swift(account, size=1000, objects=3, at_s=600),
+            a_poll_of_swift(account, size=5000, objects=4, at_s=900),
+            Told("objectstore.http.request", a_swift_request(account, "storage.objects.outgoing.bytes", 30), 950),
+            Told("identity.project.deleted", an_identity(account), 1200),
+        ],
+    )
+    assert stays(tx, account, "storage.objects.size") == [(1000, "", 300, 900), (5000, "", 900, 1200)]
+    assert measures_of(tx, account, "storage.objects") == [(300, 2), (600, 3), (900, 4)]
+    assert measures_of(tx, account, "storage.objects.size") == [(300, 1000), (600, 1000), (900, 5000)]
+    assert measures_of(tx, f"{account}/photos", "storage.containers.objects.size")[-1] == (900, 5000)
+    resource = resource_of(tx, account)
+    assert (resource["type"], resource["project"]) == ("swift_account", account)
+    used = counter_usage(tx, project_id=account, meter="storage.objects.outgoing.bytes", interval=HOUR)
+    assert [usage.quantity for usage in used] == [30]
+
+
 def test_swift_counts_bytes_and_requests_of_the_account(tx: Transaction):
     account = uuid4().hex
     stranger = {"initiator": {"id": "anonymous", "project_id": "stranger"}}
