@@ -54,6 +54,14 @@ def _known(alarm: Alarm) -> str | None:
 
 
 def _diagnose(tx: Transaction, alarm: Alarm) -> Missing:
+    try:
+        with tx.transaction():
+            return _look_for_target(tx, alarm)
+    except (NotFound, Invalid, psycopg.DataError):
+        return Missing.RESOURCE
+
+
+def _look_for_target(tx: Transaction, alarm: Alarm) -> Missing:
     viewer = replace(product_caller(project_id=alarm.project_id), is_system=False)
     match alarm.spec.rule.target:
         case MetricsTarget(metric_ids):
@@ -69,13 +77,9 @@ def _diagnose(tx: Transaction, alarm: Alarm) -> Missing:
 def _diagnose_search(
     tx: Transaction, viewer: Caller, resource_type: str, *, metric: str, search: Filter | None
 ) -> Missing:
-    try:
-        with tx.transaction():
-            found = resources.search_resources(
-                tx, viewer, resource_type=resource_type, search=search, listing=Listing(limit=RESOURCES_LOOKED_AT_MAX)
-            )
-    except (NotFound, Invalid, psycopg.DataError):
-        return Missing.RESOURCE
+    found = resources.search_resources(
+        tx, viewer, resource_type=resource_type, search=search, listing=Listing(limit=RESOURCES_LOOKED_AT_MAX)
+    )
     if not found:
         return Missing.RESOURCE
     return Missing.RECENT_POINTS if any(metric in resource.metrics for resource in found) else Missing.METRIC

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
+
 from alarms.evaluation import Missing, Verdict, evaluate
-from alarms.model import Alarm
+from alarms.model import Alarm, AlarmTooSlow
 from alarms.service.deadlines import Deadline, OutOfTime, within
 from alarms.service.diagnosis import find_missing
 from alarms.service.transitions import Transition, publish_transition
-from alarms.service.windows import read_points, to_window_query
+from alarms.service.windows import find_window_query, read_points
 from alarms.store import alarms as store
 from alarms.time_constraint import is_within
 from foundation.database import Transaction
@@ -19,6 +21,9 @@ EVALUATE_MAX = 10_000
 SHRINK_BY = 8
 """What is left of a batch whose windows took too long: from 10,000 to one in five steps."""
 SLOW_AGAIN_AFTER = timedelta(minutes=10)
+REASON_LENGTH_MAX = 1_000
+
+log = structlog.get_logger("alarms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +64,24 @@ def evaluate_due(
     """Judge the due alarms; state, history, next evaluation and outbox event of each are committed together or not at all.
 
     Where their windows take too long to read, only the first of them are judged and the others stay due; one that takes
-    too long alone waits for SLOW_AGAIN_AFTER in the state that it has, so that it stops no other.
+    too long alone, or cannot be read at all, waits for SLOW_AGAIN_AFTER in the state that it has with the reason told, so that
+    it stops no other.
     """
     claimed = store.claim_due(tx, now, limit=min(limit, EVALUATE_MAX))
-    if not claimed:
+    for alarm_id, fault in claimed.broken.items():
+        log.error("alarm.broken", alarm_id=str(alarm_id), fault=fault)
+        _put_off(
+            tx, alarm_id, f"its stored settings are none that we take any more ({fault}): tell the operator", now=now
+        )
+    if not claimed.alarms:
         return EvaluationResult(0, 0)
-    asleep = [alarm for alarm in claimed if not is_within(alarm.spec.time_constraints, now)]
+    asleep = [alarm for alarm in claimed.alarms if not is_within(alarm.spec.time_constraints, now)]
     sleeping = {alarm.id for alarm in asleep}
-    awake = [alarm for alarm in claimed if alarm.id not in sleeping]
+    awake = [alarm for alarm in claimed.alarms if alarm.id not in sleeping]
     store.postpone(tx, [(alarm.id, next_evaluation(alarm, now)) for alarm in asleep])
     judged, verdicts = judge_in_time(tx, awake, now=now, patience=patience or Patience())
     if verdicts is None:
-        store.postpone(tx, [(judged[0].id, now + SLOW_AGAIN_AFTER)])
+        _put_off(tx, judged[0].id, AlarmTooSlow((patience or Patience()).alone_s).message, now=now)
         return EvaluationResult(0, 0, slow=judged[0].id)
     store.record_judged(tx, [_to_judged(alarm, verdicts[alarm.id], now) for alarm in judged], now=now)
     transitions = [_to_transition(alarm, verdicts[alarm.id], now) for alarm in judged]
@@ -78,6 +89,12 @@ def evaluate_due(
         if transition.is_change or _is_repeated(transition, verdicts[transition.alarm.id]):
             publish_transition(tx, transition)
     return EvaluationResult(len(judged), sum(transition.is_change for transition in transitions))
+
+
+def _put_off(tx: Transaction, alarm_id: UUID, why: str, *, now: datetime) -> None:
+    next_at = now + SLOW_AGAIN_AFTER
+    reason = f"Not judged at {now:%H:%M:%S} UTC, and next tried at {next_at:%H:%M:%S}: {why}"
+    store.put_off(tx, alarm_id, next_at=next_at, reason=reason[:REASON_LENGTH_MAX])
 
 
 def judge_in_time(
@@ -102,7 +119,8 @@ def judge(
     tx: Transaction, alarms: Sequence[Alarm], *, now: datetime, deadline: Deadline, diagnosis_s: float
 ) -> Mapping[UUID, Verdict]:
     """Read the windows of all alarms set-based and judge each; nothing is written. Raises OutOfTime."""
-    windows = read_points(tx, [to_window_query(alarm, now) for alarm in alarms], deadline=deadline)
+    queries = [query for alarm in alarms if (query := find_window_query(alarm, now)) is not None]
+    windows = read_points(tx, queries, deadline=deadline)
     short = [alarm for alarm in alarms if len(windows.get(alarm.id, ())) < alarm.spec.rule.evaluation_periods]
     missing: Mapping[UUID, Missing] = {}
     if short:

@@ -39,6 +39,14 @@ def read_points(
     }
 
 
+def find_window_query(alarm: Alarm, now: datetime) -> WindowQuery | None:
+    """Ask for an alarm's window, or for nothing where its query is none any more, such as one that an earlier version took."""
+    try:
+        return to_window_query(alarm, now)
+    except Invalid:
+        return None
+
+
 def to_window_query(alarm: Alarm, now: datetime) -> WindowQuery:
     """Ask for an alarm's window, always within its own project."""
     rule = alarm.spec.rule

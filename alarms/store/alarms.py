@@ -1,6 +1,6 @@
 """The SQL of alarms: what is watched, what is due, and how many a project may have."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -246,10 +246,26 @@ CLAIM_DUE: LiteralString = """
 """
 
 
-def claim_due(tx: Transaction, now: datetime, *, limit: int) -> Sequence[Alarm]:
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Due alarms, and those whose row is none any more, such as one that an earlier version took, each with what is wrong."""
+
+    alarms: Sequence[Alarm]
+    broken: Mapping[UUID, str]
+
+
+def claim_due(tx: Transaction, now: datetime, *, limit: int) -> Claimed:
     """Claim due alarms, longest due first; the transaction is the lease, so that a crash gives them back."""
     with tx.cursor(row_factory=class_row(AlarmRow)) as cursor:
-        return [_to_alarm(row) for row in cursor.execute(CLAIM_DUE, {"now": now, "limit": limit}).fetchall()]
+        rows = cursor.execute(CLAIM_DUE, {"now": now, "limit": limit}).fetchall()
+    alarms: list[Alarm] = []
+    broken: dict[UUID, str] = {}
+    for row in rows:
+        try:
+            alarms.append(_to_alarm(row))
+        except (Invalid, ValueError, TypeError, LookupError) as error:
+            broken[row.id] = str(error)
+    return Claimed(alarms, broken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +325,16 @@ POSTPONE: LiteralString = """
 def postpone(tx: Transaction, postponed: Sequence[tuple[UUID, datetime]]) -> None:
     """Reschedule alarms that are outside their hours; their state stands."""
     tx.execute(POSTPONE, {"ids": [one[0] for one in postponed], "nexts": [one[1] for one in postponed]})
+
+
+PUT_OFF: LiteralString = """
+    UPDATE alarm SET next_evaluation_at = %(next_at)s, state_reason = %(reason)s WHERE id = %(id)s
+"""
+
+
+def put_off(tx: Transaction, alarm_id: UUID, *, next_at: datetime, reason: str) -> None:
+    """Reschedule an alarm that could not be judged, and tell its owner why; its state stands."""
+    tx.execute(PUT_OFF, {"id": alarm_id, "next_at": next_at, "reason": reason})
 
 
 SET_STATE: LiteralString = """

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import LiteralString
 from uuid import UUID
 
 import pytest
@@ -228,6 +229,39 @@ def test_an_alarm_whose_expression_fails_on_its_data_harms_no_other(tx: Transact
     assert {service.get_alarm(tx, one.id, caller=caller).state for one in good} == {AlarmState.ALARM}
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE alarm SET alarm_actions = '{gopher://x/}' WHERE id = %s",
+        "UPDATE alarm SET rule = rule - 'threshold' WHERE id = %s",
+    ],
+)
+def test_a_row_that_is_no_alarm_any_more_is_put_off_and_stops_no_other(
+    tx: Transaction, caller: Caller, damage: LiteralString
+) -> None:
+    broken, good = (an_alarm(tx, caller, resource_id=new_id()).id for _ in range(2))
+    tx.execute(damage, (broken,))
+    assert service.evaluate_due(tx, NOW).evaluated == 1
+    assert service.get_alarm(tx, good, caller=caller).evaluated_at == NOW
+    told = tx.execute("SELECT next_evaluation_at, state_reason FROM alarm WHERE id = %s", (broken,)).fetchone()
+    assert told is not None
+    assert told[0] == NOW + timedelta(minutes=10)
+    assert "tell the operator" in told[1]
+
+
+def test_an_alarm_whose_query_is_none_any_more_is_without_data_and_stops_no_other(
+    tx: Transaction, caller: Caller
+) -> None:
+    target = ResourcesTarget("cpu", "instance", {"=": {"id": "x"}})
+    broken = service.create_alarm(tx, AlarmSpec("broken", Rule(target, 1)), caller=caller, now=NOW).id
+    good = an_alarm(tx, caller, resource_id=new_id()).id
+    damage = """UPDATE alarm SET rule = jsonb_set(rule, '{query}', '{"~": {"a": 1}}') WHERE id = %s"""
+    tx.execute(damage, (broken,))
+    assert service.evaluate_due(tx, NOW).evaluated == 2
+    assert service.get_alarm(tx, good, caller=caller).evaluated_at == NOW
+    assert service.get_alarm(tx, broken, caller=caller).state_reason_data["missing"] == "resource"
+
+
 def test_metrics_can_be_named_by_their_ids(tx: Transaction, caller: Caller) -> None:
     resource_id = new_id()
     feed(tx, caller, resource_id=resource_id, values=[80, 80], until=NOW)
@@ -365,8 +399,12 @@ def test_an_alarm_that_takes_too_long_waits_and_stops_no_other(pool: Pool, commi
         assert service.evaluate_due(tx, NOW).evaluated == len(committed_alarms) - 1
     with transaction(pool) as tx:
         assert tx.execute("SHOW statement_timeout").fetchone() == limit
-        row = tx.execute("SELECT state, next_evaluation_at - %s FROM alarm WHERE id = %s", (NOW, held.slow)).fetchone()
-    assert row == ("insufficient data", timedelta(minutes=10))
+        asked = "SELECT state, next_evaluation_at - %s, state_reason FROM alarm WHERE id = %s"
+        row = tx.execute(asked, (NOW, held.slow)).fetchone()
+    assert row is not None
+    assert row[:2] == ("insufficient data", timedelta(minutes=10))
+    assert "Not judged at 12:00:00 UTC" in row[2]
+    assert "fewer resources" in row[2]
 
 
 def test_an_evaluation_that_is_rolled_back_leaves_nothing(pool: Pool, committed_alarms: Sequence[UUID]) -> None:
