@@ -38,9 +38,21 @@ CONSUMED: LiteralString = """
                 AND observed_at >= (SELECT archived_until FROM retention)
                 AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
             UNION ALL
-            SELECT observed_at, boot_epoch, value, adopted, written_xid FROM sealed_sample
+            SELECT observed_at, boot_epoch, value, adopted, written_xid FROM archived_sample
             WHERE metric_key = c.metric_key AND observed_at >= %(start)s AND observed_at < %(end)s
+                AND observed_at < (SELECT archived_until FROM retention)
                 AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
+            UNION ALL
+            SELECT observed_at, boot_epoch, value, adopted, written_xid FROM late_sample l
+            WHERE NOT is_overwrite AND metric_key = c.metric_key AND observed_at >= %(start)s AND observed_at < %(end)s
+                AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
+                AND NOT EXISTS (SELECT FROM measure k
+                    WHERE k.metric_key = l.metric_key AND k.observed_at = l.observed_at AND k.boot_epoch = l.boot_epoch
+                        AND k.observed_at >= %(start)s AND k.observed_at < %(end)s
+                        AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(k.written_xid, %(as_of)s::pg_snapshot)))
+                AND NOT EXISTS (SELECT FROM archived_sample k
+                    WHERE k.metric_key = l.metric_key AND k.observed_at = l.observed_at AND k.boot_epoch = l.boot_epoch
+                        AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(k.written_xid, %(as_of)s::pg_snapshot)))
             UNION ALL
             SELECT observed_at, boot_epoch, value, adopted, written_xid FROM superseded
             WHERE metric_key = c.metric_key AND observed_at >= %(start)s AND observed_at < %(end)s
@@ -61,7 +73,7 @@ CONSUMED: LiteralString = """
             SELECT e.observed_at, e.value
             FROM unnest(f.metric_keys) AS k (metric_key)
             CROSS JOIN LATERAL (
-                (SELECT observed_at, value FROM measure
+                (SELECT observed_at, value, 0 AS place FROM measure
                 WHERE f.lag_at IS NULL AND metric_key = k.metric_key AND boot_epoch = f.boot_epoch
                     AND observed_at < f.observed_at
                     AND observed_at >= CASE WHEN f.boot_epoch = 0 THEN '-infinity'
@@ -69,20 +81,26 @@ CONSUMED: LiteralString = """
                     AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
                 ORDER BY observed_at DESC LIMIT 1)
                 UNION ALL
-                (SELECT observed_at, value FROM sealed_sample
+                (SELECT observed_at, value, 0 FROM archived_sample
                 WHERE f.lag_at IS NULL AND metric_key = k.metric_key AND boot_epoch = f.boot_epoch
+                    AND observed_at < f.observed_at AND observed_at < (SELECT archived_until FROM retention)
+                    AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
+                ORDER BY observed_at DESC LIMIT 1)
+                UNION ALL
+                (SELECT observed_at, value, 1 FROM late_sample
+                WHERE f.lag_at IS NULL AND NOT is_overwrite AND metric_key = k.metric_key AND boot_epoch = f.boot_epoch
                     AND observed_at < f.observed_at
                     AND (%(as_of)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot))
                 ORDER BY observed_at DESC LIMIT 1)
                 UNION ALL
-                (SELECT observed_at, value FROM superseded
+                (SELECT observed_at, value, 0 FROM superseded
                 WHERE f.lag_at IS NULL AND metric_key = k.metric_key AND boot_epoch = f.boot_epoch
                     AND observed_at < f.observed_at
                     AND pg_visible_in_snapshot(written_xid, %(as_of)s::pg_snapshot)
                     AND NOT pg_visible_in_snapshot(superseded_xid, %(as_of)s::pg_snapshot)
                 ORDER BY observed_at DESC LIMIT 1)
             ) e
-            ORDER BY e.observed_at DESC, k.metric_key DESC LIMIT 1
+            ORDER BY e.observed_at DESC, k.metric_key DESC, e.place LIMIT 1
         ) p ON f.meter_type <> 'delta'
     ),
     counted AS (
@@ -107,6 +125,7 @@ CONSUMED: LiteralString = """
 """
 """A resource's metric that was deleted and made anew is one with its successor: the guest's counter went on, and a repeat counts once.
 Where raw samples are dropped, the archived ones speak, and those that came too late for it beside; an earlier snapshot sees only the first.
+A late one with another value for the same instant speaks only as long as no first one is seen: that was still being written when it came.
 Each increase is counters.increase_of, made numeric before it is summed; a float8 holds a counter's whole numbers exactly below 2**53."""
 
 SUM_USAGE: LiteralString = (
