@@ -39,7 +39,7 @@ from metering.store import event_meters as meter_store
 from metering.store import events as store
 from metering.store import intake
 from metering.store.events import KnownEvent, NewEvent, Reception, Refusal
-from metering.store.measures import MeasureColumns, WriteCounts, write_measures
+from metering.store.measures import MeasureColumns, WriteCounts, require_few_chunks, write_measures
 
 EVENTS = counter("nephoscope_events_total", "CloudEvents that came, by what was answered.", "outcome")
 
@@ -75,6 +75,10 @@ def ingest_events(
     meter_store.share_meters(tx)
     meters = meters_by_type(meter_store.list_meters(tx, project_id))
     sorting = sort_events(received.events, meters=meters, reception=reception)
+    counted = [sorting.new[one].event.observed_at for one, counts in sorting.counted.items() if counts]
+    require_few_chunks(
+        np.array([*map(microseconds_of, counted)], dtype=np.int64), what="events that are counted", field="time"
+    )
     known = keep_new(tx, sorting.new, reception=reception)
     answer_kept(sorting, known)
     answer_uncountable(tx, sorting)

@@ -121,16 +121,15 @@ def write_and_mark(tx: Transaction, columns: MeasureColumns) -> WriteCounts:
     return WriteCounts(inserted, within + len(unique) - inserted - updated, updated)
 
 
-def require_few_chunks(observed_us: NDArray[np.int64]) -> None:
+def require_few_chunks(observed_us: NDArray[np.int64], *, what: str = "measures", field: str = "timestamp") -> None:
     """Refuse what one request brings where it would open, or make, so many chunks that others could no longer work."""
-    first_us, last_us = int(observed_us.min()), int(observed_us.max())
-    if last_us - first_us < CHUNKS_A_BATCH_MAX * CHUNK_US:
+    if not len(observed_us) or int(observed_us.max()) - int(observed_us.min()) < CHUNKS_A_BATCH_MAX * CHUNK_US:
         return
     weeks = len(np.unique(observed_us // CHUNK_US))
     if weeks > CHUNKS_A_BATCH_MAX:
         raise Invalid(
-            f"the measures lie in {weeks} different weeks; send those of at most {CHUNKS_A_BATCH_MAX} weeks at a time",
-            field="timestamp",
+            f"the {what} lie in {weeks} different weeks; send those of at most {CHUNKS_A_BATCH_MAX} weeks at a time",
+            field=field,
         )
 
 

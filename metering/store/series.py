@@ -1,45 +1,18 @@
 """Reading series, each time in one statement and so in one snapshot: clean buckets from rollups, dirty and unkept ones from raw."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foundation.database import Transaction
-from metering.rollups import shard_of
-from metering.samples import OLDEST
+from metering.store.asked import VALUE_OF_METHOD, AskedColumns, BucketColumns, SeriesAsked, asked_columns
+from metering.store.chunks import require_few_chunks_read
 from metering.store.fragments import STATISTICS, TOUCHED, TRACED
 from metering.store.measures import POSTGRES_EPOCH_US
 from metering.store.planning import many_small_probes
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesAsked:
-    """A stretch of one metric in buckets of one width: those that begin in [start, stop), start being a bucket's beginning."""
-
-    metric_key: int
-    granularity_us: int
-    start: datetime
-    stop: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class BucketColumns:
-    """Buckets with a value, sorted by metric key, granularity and beginning (microseconds since 1970)."""
-
-    metric_keys: NDArray[np.int64]
-    granularities_us: NDArray[np.int64]
-    buckets_us: NDArray[np.int64]
-    values: NDArray[np.float64]
-
-
-EMPTY = BucketColumns(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
-
-WHOLE_BUCKETS_MAX = 32
-"""A marked metric's stretch of at most so many buckets is read from raw as a whole, which costs less than asking what the marks touch."""
+from metering.store.settled import read_settled
 
 ASKED: LiteralString = """
     WITH backlog AS MATERIALIZED (
@@ -91,33 +64,6 @@ DIRTY: LiteralString = """,
 """Of what rollups keep, the touched buckets, one by one; of the rest the whole stretch, with the bucket that stop cuts.
 A bucket of which readings are gone is never computed from the remains: its rollup answers, or nothing does."""
 
-VALUE_OF: Mapping[LiteralString, LiteralString] = {
-    "mean": "sum / count",
-    "sum": "sum",
-    "min": "min",
-    "max": "max",
-    "first": "first",
-    "last": "last",
-    "count": "count",
-    "std": "sqrt(greatest(0, deviation_sq) / nullif(count - 1, 0))",
-    "rate:mean": "increase_sum / nullif(increase_count, 0)",
-    "rate:sum": "increase_sum",
-    "rate:min": "increase_min",
-    "rate:max": "increase_max",
-    "rate:first": "increase_first",
-    "rate:last": "increase_last",
-    "rate:count": "nullif(increase_count, 0)",
-    "rate:std": "sqrt(greatest(0, increase_deviation_sq) / nullif(increase_count - 1, 0))",
-    "rate:per_second": "increase_sum / nullif(increase_elapsed_s, 0)",
-}
-"""What each of model.BUCKET_METHODS makes of a bucket's statistics."""
-
-VALUE_OF_METHOD: LiteralString = (
-    "CASE %(method)s "
-    + " ".join(["WHEN '" + method + "' THEN " + value for method, value in VALUE_OF.items()])
-    + " END::float8"
-)
-
 PACKED: LiteralString = """
     coalesce(string_agg(
         int8send(w.metric_key) || int8send(w.granularity_us) || timestamptz_send(w.bucket) || float8send(w.value),
@@ -162,70 +108,40 @@ READ_BUCKETS: LiteralString = (
 SETTLED_MAX = 1_000
 """Of more series than this, which only alarms ask for, some are being written to all the time."""
 
-READ_SETTLED: LiteralString = (
+READ_PLAIN_PERCENTILES: LiteralString = (
     """
-    WITH settled AS MATERIALIZED (
-        SELECT NOT EXISTS (
-            SELECT FROM dirty_mark d
-            CROSS JOIN LATERAL unnest(d.metric_keys, d.first_ats) AS u (metric_key, first_at)
-            WHERE d.shard = ANY(%(shards)s) AND u.metric_key = ANY(%(keys)s::bigint[]) AND u.first_at < %(stop_max)s)
-        AND NOT EXISTS (
-            SELECT FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[]) AS u (metric_key, granularity_us)
-            JOIN metric c ON c.key = u.metric_key
-            WHERE NOT EXISTS (
-                SELECT FROM archive_policy_granularity g
-                WHERE g.archive_policy_name = c.archive_policy_name AND g.granularity_us = u.granularity_us)) AS is_so
+    WITH asked AS MATERIALIZED (
+        SELECT u.metric_key, u.granularity_us, u.stop_at,
+            greatest(u.start_at, date_bin(u.granularity_us * INTERVAL '1 microsecond',
+                b.archived_until + (u.granularity_us - 1) * INTERVAL '1 microsecond', TIMESTAMPTZ 'epoch')) AS first_at
+        FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[], %(starts)s::timestamptz[],
+            %(stops)s::timestamptz[]) AS u (metric_key, granularity_us, start_at, stop_at)
+        CROSS JOIN retention b
     )
-    SELECT a.metric_key, a.granularity_us, r.buckets, r.values
-    FROM settled
-    CROSS JOIN unnest(%(keys)s::bigint[], %(granularities)s::bigint[], %(starts)s::timestamptz[],
-        %(stops)s::timestamptz[]) AS a (metric_key, granularity_us, start_at, stop_at)
-    CROSS JOIN LATERAL (
-        SELECT array_send(array_agg(v.bucket)) AS buckets, array_send(array_agg(v.value)) AS values
-        FROM (
-            SELECT bucket, """
-    + VALUE_OF_METHOD
-    + """ AS value
-            FROM rollup
-            WHERE metric_key = a.metric_key AND granularity_us = a.granularity_us
-                AND bucket >= a.start_at AND bucket < a.stop_at AND bucket >= %(start_min)s AND bucket < %(stop_max)s
-            ORDER BY bucket
-        ) v
-        WHERE v.value IS NOT NULL
-    ) r
-    WHERE settled.is_so
-    ORDER BY a.metric_key, a.granularity_us
-"""
-)
-"""A row a series, its buckets and values as arrays in their binary form, or no row at all where not everything is settled.
-The bounds of all that is asked stand there as constants too, by which chunks are left out when it is planned."""
-
-READ_ONE_SETTLED: Mapping[str, LiteralString] = {
-    method: """
-    SELECT %(key)s::bigint, %(granularity)s::bigint, array_send(array_agg(v.bucket)), array_send(array_agg(v.value))
+    SELECT """
+    + PACKED
+    + """
     FROM (
-        SELECT bucket, ("""
-    + value
-    + """)::float8 AS value
-        FROM rollup
-        WHERE metric_key = %(key)s AND granularity_us = %(granularity)s
-            AND bucket >= %(start_min)s AND bucket < %(stop_max)s
-        ORDER BY bucket
-    ) v
-    WHERE v.value IS NOT NULL
-    HAVING NOT EXISTS (
-        SELECT FROM dirty_mark d
-        CROSS JOIN LATERAL unnest(d.metric_keys, d.first_ats) AS u (metric_key, first_at)
-        WHERE d.shard = %(shard)s AND u.metric_key = %(key)s AND u.first_at < %(stop_max)s)
-    AND EXISTS (
-        SELECT FROM metric c JOIN archive_policy_granularity g ON g.archive_policy_name = c.archive_policy_name
-        WHERE c.key = %(key)s AND g.granularity_us = %(granularity)s)
-    """
-    for method, value in VALUE_OF.items()
-}
-"""The same of one series, which is what is asked most: without arrays its plan is good for any, so that it is made once a connection."""
+        SELECT v.metric_key, v.granularity_us, v.bucket, percentile_cont(%(fraction)s) WITHIN GROUP (ORDER BY v.value) AS value
+        FROM (
+            SELECT a.metric_key, a.granularity_us, a.stop_at, m.value,
+                date_bin(a.granularity_us * INTERVAL '1 microsecond', m.observed_at, TIMESTAMPTZ 'epoch') AS bucket
+            FROM asked a
+            CROSS JOIN LATERAL (
+                SELECT observed_at, value FROM measure
+                WHERE metric_key = a.metric_key AND observed_at >= a.first_at
+                    AND observed_at < a.stop_at + a.granularity_us * INTERVAL '1 microsecond'
+                    AND observed_at >= %(start_min)s AND observed_at < %(read_until)s
+                OFFSET 0
+            ) m
+        ) v
+        WHERE v.bucket < v.stop_at
+        GROUP BY v.metric_key, v.granularity_us, v.bucket
+    ) w"""
+)
+"""Of values as they are, nothing has to be looked for before them: the bounds stand there as constants, and no other chunk is opened."""
 
-READ_PERCENTILES: LiteralString = (
+READ_RATE_PERCENTILES: LiteralString = (
     ASKED
     + TOUCHED
     + DIRTY
@@ -237,8 +153,7 @@ READ_PERCENTILES: LiteralString = (
     FROM (
     SELECT metric_key, granularity_us, bucket, percentile_cont(%(fraction)s) WITHIN GROUP (ORDER BY value) AS value
     FROM (
-        SELECT t.metric_key, t.granularity_us, t.bucket,
-            CASE WHEN %(is_rate)s THEN t.increase ELSE t.value END AS value
+        SELECT t.metric_key, t.granularity_us, t.bucket, t.increase AS value
         FROM bucketed t JOIN asked a ON a.metric_key = t.metric_key AND a.granularity_us = t.granularity_us
             AND t.bucket >= a.start_at AND t.bucket < a.stop_at
     ) v
@@ -247,8 +162,6 @@ READ_PERCENTILES: LiteralString = (
     ) w"""
 )
 
-ARRAY_HEADER_BYTES = 20
-"""Before an array's elements: how many dimensions, whether there are nulls, the type; the dimension's length and first index."""
 PACKED_ROW = np.dtype([("metric_key", ">i8"), ("granularity", ">i8"), ("bucket", ">i8"), ("value", ">f8")])
 
 
@@ -258,71 +171,38 @@ def read_buckets(tx: Transaction, asked: Sequence[SeriesAsked], *, method: str) 
     Where no mark touches what is asked, as is usual, the rollups are the answer and a short statement says so and reads them. Nothing
     is lost between the two: what was acknowledged before the reader came has its mark at the first look, or is in the rollups for both.
     """
-    parameters = {**asked_columns(asked), "from_rollups": True, "method": method}
+    columns = asked_columns(asked)
     if len(asked) <= SETTLED_MAX:
-        settled = read_settled(tx, parameters, method=method)
+        settled = read_settled(tx, columns, method=method)
         if settled is not None:
             return settled
-    return read_packed(tx, READ_BUCKETS, parameters)
+    if is_any_unkept(tx, columns):
+        require_few_chunks_read(tx, start=columns["start_min"], stop=columns["read_until"])
+    return read_packed(tx, READ_BUCKETS, {**columns, "from_rollups": True, "method": method})
 
 
-def read_settled(tx: Transaction, parameters: dict[str, Any], *, method: str) -> BucketColumns | None:
-    """Read rollups where they keep all that is asked and nothing of it waits to be rolled up, else return None."""
-    with tx.cursor(binary=True) as cursor:
-        if len(parameters["keys"]) == 1:
-            one = {name: parameters[name] for name in ("start_min", "stop_max")} | {
-                "key": parameters["keys"][0],
-                "granularity": parameters["granularities"][0],
-                "shard": parameters["shards"][0],
-            }
-            cursor.execute(READ_ONE_SETTLED[method], one, prepare=True)
-        else:
-            cursor.execute(READ_SETTLED, parameters, prepare=False)
-        rows = cursor.fetchall()
-    if not rows:
-        return None
-    kept = [row for row in rows if row[2] is not None]
-    if not kept:
-        return EMPTY
-    keys, granularities, buckets, values = zip(*kept, strict=True)
-    series = [from_array(one, ">f8") for one in values]
-    sizes = [len(one) for one in series]
-    return BucketColumns(
-        np.repeat(keys, sizes),
-        np.repeat(granularities, sizes),
-        np.concatenate([from_array(one, ">i8") for one in buckets]).astype(np.int64) + POSTGRES_EPOCH_US,
-        np.concatenate(series).astype(np.float64),
-    )
+IS_ANY_UNKEPT: LiteralString = """
+    SELECT EXISTS (
+        SELECT FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[]) AS u (metric_key, granularity_us)
+        JOIN metric c ON c.key = u.metric_key
+        WHERE NOT EXISTS (
+            SELECT FROM archive_policy_granularity g
+            WHERE g.archive_policy_name = c.archive_policy_name AND g.granularity_us = u.granularity_us))
+"""
 
 
-def from_array(raw: bytes, element: str) -> NDArray[Any]:
-    """Read PostgreSQL's binary form of an array without nulls whose elements have eight bytes, without making an object of each."""
-    return np.frombuffer(raw, np.dtype([("size", ">i4"), ("element", element)]), offset=ARRAY_HEADER_BYTES)["element"]
+def is_any_unkept(tx: Transaction, asked: AskedColumns) -> bool:
+    """Tell whether some of the widths that are asked are in no rollups, so that all of it is read from raw."""
+    row = tx.execute(IS_ANY_UNKEPT, {**asked}).fetchone()
+    return row is not None and bool(row[0])
 
 
 def read_percentiles(tx: Transaction, asked: Sequence[SeriesAsked], *, fraction: float, is_rate: bool) -> BucketColumns:
-    """Return a percentile (0 to 1) of each bucket, interpolated, from raw."""
-    parameters = {**asked_columns(asked), "from_rollups": False, "fraction": fraction, "is_rate": is_rate}
-    return read_packed(tx, READ_PERCENTILES, parameters)
-
-
-def asked_columns(asked: Sequence[SeriesAsked]) -> dict[str, Any]:
-    """Return the parameters that name what is asked; stretches of one metric in one width become one that holds them all."""
-    stretches: dict[tuple[int, int], tuple[datetime, datetime]] = {}
-    for one in asked:
-        name = (one.metric_key, one.granularity_us)
-        start, stop = stretches.get(name, (one.start, one.stop))
-        stretches[name] = (min(start, one.start), max(stop, one.stop))
-    return {
-        "keys": [key for key, _ in stretches],
-        "granularities": [granularity for _, granularity in stretches],
-        "starts": [start for start, _ in stretches.values()],
-        "stops": [stop for _, stop in stretches.values()],
-        "start_min": min((start for start, _ in stretches.values()), default=OLDEST),
-        "stop_max": max((stop for _, stop in stretches.values()), default=OLDEST),
-        "shards": sorted({shard_of(key) for key, _ in stretches}),
-        "whole_buckets_max": WHOLE_BUCKETS_MAX,
-    }
+    """Return a percentile (0 to 1) of each bucket, interpolated, from raw; raises Invalid where that would open too many chunks."""
+    columns = asked_columns(asked)
+    require_few_chunks_read(tx, start=columns["start_min"], stop=columns["read_until"])
+    parameters = {**columns, "from_rollups": False, "fraction": fraction}
+    return read_packed(tx, READ_RATE_PERCENTILES if is_rate else READ_PLAIN_PERCENTILES, parameters)
 
 
 def read_packed(tx: Transaction, statement: LiteralString, parameters: dict[str, Any]) -> BucketColumns:
