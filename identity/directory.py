@@ -116,9 +116,9 @@ def list_projects_of_user(tx: Transaction, actor: Token, user_id: str) -> Sequen
     return projects.list_projects(tx, member_id=UserId(user_id), enabled=True, limit=LIST_MAX)
 
 
-def is_project(tx: Transaction, project_id: str) -> bool:
-    """Tell whether there is such a project; for use cases that have already decided that their caller may know."""
-    return projects.find_project(tx, project_id) is not None
+def known_projects(tx: Transaction, ids: Sequence[str]) -> frozenset[str]:
+    """Return which of the projects there are; for use cases that have already decided that their caller may know."""
+    return projects.known_projects(tx, ids)
 
 
 def hold_project(tx: Transaction, project_id: str) -> None:

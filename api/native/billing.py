@@ -1,6 +1,6 @@
 """Billing on the native API: cost so far, price plans, accounts, invoices and why each line is what it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
@@ -70,12 +70,16 @@ def chosen_project(tx: Transaction, caller: Caller, *, project_id: str | None) -
 
     To anybody else another project does not exist; an admin can name one that there is or that has left usage.
     """
-    if project_id is None or project_id == caller.project_id:
-        return caller.project_id
-    if not is_admin(caller):
-        raise ProjectNotFound(project_id)
-    service.require_project(tx, project_id)
-    return project_id
+    return chosen_projects(tx, caller, [project_id or caller.project_id])[0]
+
+
+def chosen_projects(tx: Transaction, caller: Caller, named: Sequence[str]) -> Sequence[str]:
+    """Return the projects that a request names, each once; the same rule as for one."""
+    others = [one for one in dict.fromkeys(named) if one != caller.project_id]
+    if others and not is_admin(caller):
+        raise ProjectNotFound(others[0])
+    service.require_projects(tx, others)
+    return list(dict.fromkeys(named))
 
 
 def visible_project(caller: Caller) -> str | None:

@@ -1,6 +1,6 @@
 """Series on the native API, ready to be drawn: CPU percent of an instance or a scaling group."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -87,5 +87,5 @@ def within_reason(instant: datetime, field: str) -> datetime:
 
 
 def to_wire_instant(instant: datetime) -> str:
-    """Write a UTC instant with Z."""
-    return instant.isoformat().replace("+00:00", "Z")
+    """Write an instant in UTC, with a Z."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 from weakref import WeakSet
 
@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from api.authentication import RequestCaller, presented_token
 from api.body import new_router
 from api.context import ApiContext, context_of
+from api.native.series import to_wire_instant
 from foundation import outbox
 from foundation.database import Isolation, transaction
 from foundation.errors import DomainError, QuotaExceeded, Unavailable
@@ -54,11 +55,6 @@ def to_wire_event(event: OutboxEvent) -> str:
     """Write an event as small as it can be: what changed, not how; the page asks for that with its own rights."""
     changed = {"id": event.payload.get(ID_OF_TOPIC[event.topic]), "at": to_wire_instant(event.created_at)}
     return to_wire_message(NAME_OF_TOPIC[event.topic], changed)
-
-
-def to_wire_instant(instant: datetime) -> str:
-    """Write an instant as the rest of the native API does: in UTC, with a Z."""
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def to_wire_message(name: str, content: Mapping[str, object]) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from api.authentication import RequestCaller
 from api.body import new_router
 from api.context import context_of
-from api.native.billing import WantedFormat, chosen_project, file_response, interval_of
+from api.native.billing import WantedFormat, chosen_projects, file_response, interval_of
 from api.native.billing_requests import Instant
 from api.transaction import SnapshotTransaction
 from billing import service
@@ -64,8 +64,7 @@ def get_usage(
     project_id: Annotated[list[str] | None, Query(max_length=PROJECTS_MAX)] = None,
 ) -> UsageAnswer | Response:
     """Report the usage of the caller's project; an admin may name others, by project_id once or more often."""
-    named = dict.fromkeys(project_id or [caller.project_id])
-    projects = [chosen_project(tx, caller, project_id=one) for one in named]
+    projects = chosen_projects(tx, caller, project_id or [caller.project_id])
     now = context_of(request).clock()
     report = service.usage_report(tx, project_ids=projects, interval=interval_of(start, end), now=now)
     if file_format is not None:

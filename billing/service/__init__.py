@@ -28,7 +28,7 @@ from billing.service.plans import (
     list_price_plans,
     price_versions,
 )
-from billing.service.projects import require_project
+from billing.service.projects import require_project, require_projects
 from billing.service.usage import usage_report
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "month_documents",
     "price_versions",
     "require_project",
+    "require_projects",
     "set_account",
     "usage_file",
     "usage_report",

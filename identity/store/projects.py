@@ -49,6 +49,14 @@ def find_project(tx: Transaction, project_id: str) -> Project | None:
         return cursor.execute(SELECT_PROJECT, (project_id,)).fetchone()
 
 
+KNOWN_PROJECTS: LiteralString = "SELECT id FROM project WHERE id = ANY(%s)"
+
+
+def known_projects(tx: Transaction, ids: Sequence[str]) -> frozenset[str]:
+    """Return which of the projects there are."""
+    return frozenset(row[0] for row in tx.execute(KNOWN_PROJECTS, (list(ids),)))
+
+
 HOLD_PROJECT: LiteralString = "SELECT 1 FROM project WHERE id = %s FOR KEY SHARE"
 
 

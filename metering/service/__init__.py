@@ -14,7 +14,7 @@ from metering.service.ingest import ingest_samples, record_lifecycle_event, unfi
 from metering.service.reading import read_windows
 from metering.service.retention import claim_retention, is_retention_due, late_samples
 from metering.service.rolling import backlog, dirty_shards, roll_up_shard, shard_lease
-from metering.service.usage import counter_samples, counter_usage, is_metered_project, state_segments, take_snapshot
+from metering.service.usage import counter_samples, counter_usage, metered_projects, state_segments, take_snapshot
 
 __all__ = [
     "SHARD_COUNT",
@@ -31,9 +31,9 @@ __all__ = [
     "find_resource_projects",
     "hourly_completeness",
     "ingest_samples",
-    "is_metered_project",
     "is_retention_due",
     "late_samples",
+    "metered_projects",
     "period_completeness",
     "read_windows",
     "record_lifecycle_event",

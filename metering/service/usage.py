@@ -19,9 +19,9 @@ def take_snapshot(tx: Transaction) -> Snapshot:
     return usage.current_snapshot(tx)
 
 
-def is_metered_project(tx: Transaction, project_id: str) -> bool:
-    """Tell whether anything was ever metered for a project, whether or not it still is one."""
-    return projects.is_project_known(tx, project_id)
+def metered_projects(tx: Transaction, ids: Sequence[str]) -> frozenset[str]:
+    """Return for which projects anything was ever metered, whether or not they still are ones."""
+    return projects.metered_projects(tx, ids)
 
 
 def state_segments(
@@ -58,9 +58,13 @@ def counter_samples(
     interval: TimeInterval,
     limit: int,
     skipped: int = 0,
+    unit: str | None = None,
     as_of: Snapshot | None = None,
 ) -> Sequence[SampleIncrease]:
-    """Return the readings behind a usage in order of time, at most `limit` after so many skipped, each with its increase."""
+    """Return the readings behind a usage in order of time, at most `limit` after so many skipped, each with its increase.
+
+    Where a unit is named, only those that came in it.
+    """
     asked = time_meter_of(meter)
     if asked is not None:
         pieces = existence_increases(
@@ -85,4 +89,5 @@ def counter_samples(
         as_of=as_of,
         limit=min(limit, INCREASES_MAX),
         skipped=skipped,
+        unit=unit,
     )

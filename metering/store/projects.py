@@ -1,16 +1,17 @@
 """The SQL of which projects metering has ever heard of."""
 
+from collections.abc import Sequence
 from typing import LiteralString
 
 from foundation.database import Transaction
 
-IS_PROJECT_KNOWN: LiteralString = """
-    SELECT EXISTS (SELECT FROM lifecycle_event WHERE project_id = %(project_id)s)
-        OR EXISTS (SELECT FROM resource WHERE project_id = %(project_id)s)
+METERED_PROJECTS: LiteralString = """
+    SELECT asked.id FROM unnest(%s::text[]) AS asked (id)
+    WHERE EXISTS (SELECT FROM lifecycle_event WHERE project_id = asked.id)
+        OR EXISTS (SELECT FROM resource WHERE project_id = asked.id)
 """
 
 
-def is_project_known(tx: Transaction, project_id: str) -> bool:
-    """Tell whether a project has a lifecycle event or a resource."""
-    row = tx.execute(IS_PROJECT_KNOWN, {"project_id": project_id}).fetchone()
-    return row is not None and bool(row[0])
+def metered_projects(tx: Transaction, ids: Sequence[str]) -> frozenset[str]:
+    """Return which of the projects have a lifecycle event or a resource."""
+    return frozenset(row[0] for row in tx.execute(METERED_PROJECTS, (list(ids),)))

@@ -20,7 +20,8 @@ from starlette.testclient import TestClient
 from api import front
 from api.app import create_app
 from api.context import ApiContext
-from api.native.stream import Broadcast, messages_of, to_wire_instant
+from api.native.series import to_wire_instant
+from api.native.stream import Broadcast, messages_of
 from foundation import outbox
 from foundation.clock import utc_now
 from foundation.database import Pool, transaction
