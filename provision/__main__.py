@@ -24,6 +24,8 @@ from provision.failures import ProvisionError
 from provision.installation import ROOT, Installation, this_installation
 
 STOP_TIMEOUT_S = 120
+COMPILE_ANEW = ("PYTHONDONTWRITEBYTECODE",)
+"""Container images set it to keep their layers clean; what we compile goes to var/, and the tests start a thousand processes."""
 HOW_TO_RUN = ("-n", "--numprocesses", "no:xdist", "-pno:xdist", "--trace")
 """The options of pytest by which somebody has said himself in how many processes the tests run."""
 
@@ -71,8 +73,8 @@ def test(arguments: Sequence[str]) -> int:
     with libvirt_daemons.running_libvirt(installation.var / "run" / "libvirt-of-tests.json"):
         command = [str(installation.python), "-m", "pytest", *spread_over_cores(arguments), *arguments]
         environment = set_up.environment_for(installation)
-        for ours in ("NEPHO_VAR", "NEPHO_INSTALLATION"):
-            environment.pop(ours)
+        for unwanted in ("NEPHO_VAR", "NEPHO_INSTALLATION", *COMPILE_ANEW):
+            environment.pop(unwanted, None)
         return _wait(subprocess.Popen(command, cwd=ROOT, env=environment)) or code
 
 
