@@ -216,6 +216,7 @@ class CounterReading:
             as_of=self.as_of,
             limit=limit,
             skipped=skipped,
+            unit=self.line.base_unit,
         )
 
     def each(self, parts: Sequence[TimeInterval]) -> Iterator[SampleIncrease]:

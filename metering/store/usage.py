@@ -134,11 +134,11 @@ SUM_USAGE: LiteralString = (
     SELECT h.resource_id, h.original_resource_id,
         CASE WHEN h.resource_type = 'instance' THEN h.resource_id
             WHEN pg_input_is_valid(h.instance_id, 'uuid') THEN h.instance_id::uuid END AS instance_id,
-        h.meter, max(h.unit) AS unit, sum(e.exact_increase) AS quantity, count(*)::int AS sample_count,
+        h.meter, h.unit, sum(e.exact_increase) AS quantity, count(*)::int AS sample_count,
         min(e.observed_at) AS first_observed_at, max(e.observed_at) AS last_observed_at
     FROM exact e JOIN chosen h ON h.metric_key = e.metric_key
-    GROUP BY h.resource_id, h.original_resource_id, h.resource_type, h.instance_id, h.meter
-    ORDER BY h.resource_id
+    GROUP BY h.resource_id, h.original_resource_id, h.resource_type, h.instance_id, h.meter, h.unit
+    ORDER BY h.resource_id, h.unit
 """
 )
 
@@ -146,7 +146,7 @@ SUM_USAGE: LiteralString = (
 def sum_usage(
     tx: Transaction, *, project_id: str, meter: str, start: datetime, end: datetime, as_of: Snapshot | None
 ) -> Sequence[ResourceUsage]:
-    """Return what each resource of a project consumed in [start, end); a deleted metric still counts."""
+    """Return what each resource of a project consumed in [start, end), each unit on its own; a deleted metric still counts."""
     parameters = {
         "project_id": project_id,
         "meter": meter,
@@ -164,7 +164,9 @@ LIST_INCREASES: LiteralString = (
     + """
     SELECT observed_at, boot_epoch, value, exact_increase AS increase, previous_at AS previous_observed_at,
         written_xid::text::bigint AS written_xid
-    FROM exact ORDER BY observed_at, boot_epoch, metric_key LIMIT %(limit)s OFFSET %(skipped)s
+    FROM exact JOIN chosen USING (metric_key)
+    WHERE %(unit)s::text IS NULL OR unit = %(unit)s
+    ORDER BY observed_at, boot_epoch, metric_key LIMIT %(limit)s OFFSET %(skipped)s
 """
 )
 
@@ -180,6 +182,7 @@ def list_increases(
     as_of: Snapshot | None,
     limit: int,
     skipped: int = 0,
+    unit: str | None = None,
 ) -> Sequence[SampleIncrease]:
     """Return a resource's readings in [start, end) with their increases, after so many of them; their sum is its usage."""
     parameters = {
@@ -191,6 +194,7 @@ def list_increases(
         "as_of": as_of,
         "limit": limit,
         "skipped": skipped,
+        "unit": unit,
     }
     with tx.cursor(row_factory=class_row(SampleIncrease)) as cursor:
         return cursor.execute(LIST_INCREASES, parameters).fetchall()
