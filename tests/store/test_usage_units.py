@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from foundation.database import Pool, transaction
 from foundation.ids import new_hex_id, new_id
@@ -16,7 +17,7 @@ HOUR = TimeInterval(T0, T0 + timedelta(hours=1))
 
 
 def reading(seconds: float, value: float, *, unit: str, boot: int) -> Sample:
-    kind = {"meter": METER, "meter_type": "cumulative", "unit": unit, "boot_epoch": boot}
+    kind: dict[str, Any] = {"meter": METER, "meter_type": "cumulative", "unit": unit, "boot_epoch": boot}
     return a_sample(seconds, value, resource_id=RESOURCE, project_id=PROJECT, **kind)
 
 
