@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import LiteralString
 from urllib.parse import urlsplit
 
 import httpcore2
@@ -19,7 +18,8 @@ from alarms import service
 from alarms.delivery import Delivery, Outcome, OutcomeKind, signed_headers
 from alarms.egress import AddressRefused, Deadline, EgressPolicy, PinnedBackend, Resolve, resolve_system
 from alarms.model import check_webhook_url
-from foundation.database import Pool, Transaction, transaction
+from foundation.database import Pool, transaction
+from foundation.database_clock import database_now
 from foundation.errors import Invalid
 from foundation.instruments import counter
 from foundation.settings import Settings
@@ -122,16 +122,6 @@ def _as_text(answer: bytes) -> str:
     )
 
 
-READ_CLOCK: LiteralString = "SELECT clock_timestamp()"
-
-
-def read_clock(tx: Transaction) -> datetime:
-    """Read the database's clock: leases are measured by one clock, wherever the senders run."""
-    row = tx.execute(READ_CLOCK).fetchone()
-    assert row is not None
-    return row[0]
-
-
 def send_due(pool: Pool, settings: Settings, *, limit: int, sender: Sender | None = None) -> int:
     """Send what is due, side by side, and return how many, or 0 when the caller's turn shall end.
 
@@ -146,7 +136,7 @@ def send_due(pool: Pool, settings: Settings, *, limit: int, sender: Sender | Non
     owner = f"{socket.gethostname()}:{os.getpid()}"
     sending = sender or Sender(EgressPolicy.from_setting(settings.webhook_allow_cidrs))
     with transaction(pool) as tx:
-        now = read_clock(tx)
+        now = database_now(tx)
         leased = service.lease_deliveries(tx, owner, now=now, limit=free)
         secrets = service.signing_secrets(tx, [delivery.project_id for delivery in leased], now=now)
     sent = {
@@ -169,7 +159,7 @@ def _send_and_record(pool: Pool, sender: Sender, *, delivery: Delivery, secrets:
     ATTEMPTS.add(1, outcome.kind.value)
     try:
         with transaction(pool) as tx:
-            service.record_delivery_outcome(tx, delivery, outcome=outcome, now=read_clock(tx))
+            service.record_delivery_outcome(tx, delivery, outcome=outcome, now=database_now(tx))
     except Exception:
         log.exception("webhook.outcome_not_recorded", delivery_id=str(delivery.id), outcome=outcome.kind.value)
         raise

@@ -22,6 +22,7 @@ from entrypoints.queue import TICK_EXPIRES_S, app, settings
 from foundation import outbox
 from foundation.clock import utc_now
 from foundation.database import Pool, Transaction, open_pool, transaction
+from foundation.database_clock import database_now
 from foundation.errors import Unavailable
 from foundation.instruments import counter, histogram, recorder
 from identity import service as identity
@@ -139,8 +140,8 @@ def repeat_until_done(step: Callable[[], int], rounds_max: int = ROUNDS_MAX) -> 
 @task("tick")
 def tick() -> None:
     """Look at what is due, in one short transaction, and wake the tasks that do it."""
-    now = utc_now()
     with transaction(database()) as tx:
+        now = database_now(tx)
         due_shards = metering.dirty_shards(tx)
         wanted = [
             (relay_outbox, outbox.has_due(tx, now=now)),
@@ -185,16 +186,25 @@ def count_past_events() -> None:
 @task("relay_outbox")
 def relay_outbox() -> None:
     """Hand events to their hearers, then wake what they may have made due."""
-    repeat_until_done(lambda: wiring.relay_outbox(database(), now=utc_now()))
+
+    def relay_some() -> int:
+        with transaction(database()) as tx:
+            now = database_now(tx)
+        return wiring.relay_outbox(database(), now=now)
+
+    repeat_until_done(relay_some)
     send_deliveries.apply_async(expires=TICK_EXPIRES_S)
     converge_groups.apply_async(expires=TICK_EXPIRES_S)
 
 
 @task("evaluate_alarms")
 def evaluate_alarms() -> None:
-    """Judge the due alarms, and relay at once what changed."""
+    """Judge the due alarms, and relay at once what changed.
+
+    By the database's clock: a worker whose own is fast would find no points yet and put every alarm to insufficient data.
+    """
     with transaction(database()) as tx:
-        result = alarms.evaluate_due(tx, now=utc_now(), limit=EVALUATE_ALARMS_MAX)
+        result = alarms.evaluate_due(tx, now=database_now(tx), limit=EVALUATE_ALARMS_MAX)
     EVALUATIONS.add(result.evaluated)
     TRANSITIONS.add(result.transitions)
     if result.slow is not None:
@@ -215,7 +225,7 @@ def converge_groups() -> None:
 
     def converge_one() -> int:
         with transaction(database()) as tx:
-            return scaling.converge_groups(tx, now=utc_now(), limit=1).groups
+            return scaling.converge_groups(tx, now=database_now(tx), limit=1).groups
 
     repeat_until_done(converge_one, GROUPS_MAX)
 

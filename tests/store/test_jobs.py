@@ -8,12 +8,15 @@ from uuid import UUID
 import pytest
 
 from alarms import service as alarms
+from alarms.model import AlarmState
 from alarms.service import deliveries
 from entrypoints import jobs
 from foundation import outbox
 from foundation.clock import utc_now
 from foundation.database import Pool, transaction
 from foundation.ids import new_hex_id, new_id
+from tests.alarm_builders import an_alarm, feed
+from tests.compute_builders import a_caller
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +73,20 @@ def test_housekeeping_forgets_as_much_as_there_is_and_not_one_statements_worth(
     with transaction(pool) as tx:
         left = tx.execute("SELECT count(*) FROM delivery WHERE project_id = %s", (project_id,)).fetchone()
     assert left == (0,)
+
+
+def test_a_worker_whose_clock_is_fast_judges_by_the_databases(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller, resource_id = a_caller(), new_id()
+    with transaction(pool) as tx:
+        now = utc_now()
+        feed(tx, caller, resource_id=resource_id, values=[1, 1, 1, 1], until=now)
+        alarm_id = an_alarm(tx, caller, resource_id=resource_id, now=now).id
+        tx.execute("UPDATE alarm SET state = 'ok' WHERE id = %s", (alarm_id,))
+    monkeypatch.setattr(jobs, "utc_now", lambda: utc_now() + timedelta(hours=1))
+    jobs.evaluate_alarms()
+    with transaction(pool) as tx:
+        judged = alarms.get_alarm(tx, alarm_id, caller=caller)
+        tx.execute("DELETE FROM alarm WHERE id = %s", (alarm_id,))
+    assert (judged.state, judged.last_value) == (AlarmState.OK, 1)
+    assert judged.evaluated_at is not None
+    assert judged.evaluated_at - now < timedelta(minutes=1)
