@@ -148,6 +148,11 @@ def seed_demo() -> None:
     raise typer.Exit(main())
 
 
+def as_utc(told: datetime | None) -> datetime | None:
+    """Take a time that was told without an offset as UTC."""
+    return told if told is None or told.tzinfo is not None else told.replace(tzinfo=UTC)
+
+
 @verify.command("rollups")
 def verify_rollups(
     sample: Annotated[int, typer.Option(min=1, max=1_000_000, help="how many buckets to choose by chance")] = 1_000,
@@ -173,8 +178,8 @@ def verify_rollups(
         sample=None if every else sample,
         seed=secrets.randbelow(10**9) if seed is None else seed,
         metric_id=metric,
-        start=start.replace(tzinfo=UTC) if start else None,
-        stop=stop.replace(tzinfo=UTC) if stop else None,
+        start=as_utc(start),
+        stop=as_utc(stop),
         repair=repair,
     )
     raise typer.Exit(main(asked, as_json=as_json))

@@ -54,19 +54,22 @@ def lines_of(plan: Plan) -> list[str]:
 
 def run_retention(pool: Pool, terms: RetentionTerms, *, output: Console) -> bool:
     """Take steps until nothing is left; False where it waited in vain for others."""
-    waits = 0
+    waits, last = 0, Step.NOTHING
     for _ in range(STEPS_MAX):
         with transaction(pool) as tx:
             step = retention.take_step(tx, terms, now=utc_now())
         if step is Step.NOTHING:
             output.print("Done: nothing more may be dropped.")
             return True
+        before, last = last, step
         if step not in WAITING:
             waits = 0
             if step in TOLD:
-                output.print(step.value)
+                output.print(f"{step.value.capitalize()}.")
             continue
         waits += 1
+        if step is not before:
+            output.print(f"Waiting: {step.value}.")
         if waits > WAITS_MAX:
             output.print(f"Gave up: {step.value}. It goes on where it stopped when it is run again.")
             return False

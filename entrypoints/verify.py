@@ -10,9 +10,8 @@ from uuid import UUID
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from entrypoints.installed_database import chosen_settings, installed_database
+from entrypoints.installed_database import chosen_settings, give_up, installed_database
 from foundation.database import Isolation, Pool, transaction
 from foundation.instruments import recorder
 from foundation.settings import Settings
@@ -160,24 +159,17 @@ def parts_by_chance(
 
 def show(report: Report, asked: Asked, *, output: Console) -> None:
     """Say what was proven and what was not."""
-    if report.differences:
-        table = Table(title="Rollups that are not what their readings say")
-        for heading in ("metric", "name", "width", "bucket", "column", "stored", "recomputed"):
-            table.add_column(heading, overflow="fold")
-        for found in report.differences[:DIFFERENCES_SHOWN_MAX]:
-            width = f"{found.granularity_us / 1e6:g} s"
-            numbers = (found.stored or "no rollup", found.recomputed or "no readings")
-            named = (str(found.metric_id), found.metric_name or "", width, found.bucket.isoformat(), found.column)
-            table.add_row(*named, *numbers)
-        output.print(table)
-        hidden = len(report.differences) - DIFFERENCES_SHOWN_MAX
-        if hidden > 0:
-            output.print(f"and {hidden:,} more columns; --json lists up to {DIFFERENCES_KEPT_MAX:,}")
+    for found in report.differences[:DIFFERENCES_SHOWN_MAX]:
+        output.print(line_of(found))
+    hidden = len(report.differences) - DIFFERENCES_SHOWN_MAX
+    if hidden > 0:
+        output.print(f"and {hidden:,} more; --json lists up to {DIFFERENCES_KEPT_MAX:,}")
     how = "all there are" if asked.sample is None else f"by chance, --seed {asked.seed} chooses the same again"
-    output.print(f"{report.checked:,} buckets of {len(report.metrics):,} metrics checked ({how}):", end=" ")
-    output.print(
-        f"{report.differing_buckets:,} differ" if report.differing_buckets else "every one the same to the bit"
-    )
+    verdict = f"{report.differing_buckets:,} differ" if report.differing_buckets else "every one the same to the bit"
+    if report.checked:
+        output.print(f"{report.checked:,} buckets of {len(report.metrics):,} metrics checked ({how}): {verdict}")
+    else:
+        output.print("Nothing was proven: no bucket was found to compare.")
     if report.waiting:
         output.print(
             f"{report.waiting:,} more wait to be rolled up and were left out; reads take them from raw readings"
@@ -186,12 +178,18 @@ def show(report: Report, asked: Asked, *, output: Console) -> None:
         output.print(
             f"Buckets from before {report.provable_since:%Y-%m-%dT%H:%M:%SZ} are sealed: their readings are gone"
         )
-    if not report.checked:
-        output.print("Nothing was proven: no bucket was found to compare.")
     if asked.repair:
         output.print(f"{report.marked_for_repair:,} buckets are marked to be computed again by the workers")
     elif report.differing_buckets:
         output.print("--repair marks those that have readings to be computed again by the workers.")
+
+
+def line_of(found: Difference) -> str:
+    """Write a difference as one line."""
+    bucket = f"{found.bucket.isoformat().replace('+00:00', 'Z')}, {found.granularity_us / 1e6:g} s"
+    stored = "not stored" if found.stored is None else f"stored as {found.stored}"
+    recomputed = "it has no readings" if found.recomputed is None else f"its readings say {found.recomputed}"
+    return f"{found.metric_id} {found.metric_name or ''} {bucket}: {found.column} is {stored}, {recomputed}"
 
 
 def to_json(report: Report, asked: Asked) -> str:
@@ -225,10 +223,13 @@ def to_json(report: Report, asked: Asked) -> str:
 
 def run(pool: Pool, asked: Asked, *, as_json: bool) -> int:
     """Prove, show and return the exit code: 0 where all is the same, 1 where something differs."""
-    output, progress_output = Console(highlight=False, markup=False), Console(stderr=True)
+    output, progress_output = Console(highlight=False, markup=False, soft_wrap=True), Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}/{task.total:,}"))
     unit = "metrics" if asked.sample is None else "buckets"
-    with Progress(*columns, TimeElapsedColumn(), console=progress_output, transient=True) as progress:
+    is_shown = progress_output.is_terminal
+    with Progress(
+        *columns, TimeElapsedColumn(), console=progress_output, transient=True, disable=not is_shown
+    ) as progress:
         task = progress.add_task(unit, total=asked.sample or 1)
         report = verify_rollups(
             pool, asked, on_progress=lambda done, of: progress.update(task, completed=done, total=of)
@@ -242,6 +243,8 @@ def run(pool: Pool, asked: Asked, *, as_json: bool) -> int:
 
 def main(asked: Asked, *, as_json: bool) -> int:
     """Prove the rollups of the database that the settings name; return the exit code."""
+    if asked.within[0] >= asked.within[1]:
+        give_up("--from must lie before --to")
     settings = chosen_settings(Settings)
     recorder.keep_in(settings.metrics_folder, "verify")
     with installed_database(settings, "verify", size_max=2, transaction_timeout_ms=TRANSACTION_TIMEOUT_MS) as pool:

@@ -48,7 +48,7 @@ class Step(Enum):
     NOTHING = "nothing is to be done"
     BUSY = "another process is at it"
     WAITING = "what began before the last step has not ended yet"
-    WAITING_FOR_ROLLUPS = "some of what is sealed waits to be rolled up"
+    WAITING_FOR_ROLLUPS = "some of what is sealed waits to be rolled up, which the workers do"
     SEALED = "sealed"
     BARRIER = "waits from now on for what has begun"
     ARCHIVED = "archived a part"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrypoints.verify import Asked, Report, run, verify_rollups
+from entrypoints.verify import Asked, Report, main, run, verify_rollups
 from foundation.database import Pool, Transaction, transaction
 from foundation.ids import new_id
 from metering.errors import MetricNotFound
@@ -309,10 +309,25 @@ def test_the_command_says_what_it_found_and_ends_with_it(filled: Pool, capsys: p
     assert (answer["checked"], answer["differing_buckets"]) == (510, 1)
     assert answer["differences"][0]["column"] == "max"
     assert run(filled, everything, as_json=False) == 1
-    assert "--repair" in capsys.readouterr().out
+    told = capsys.readouterr()
+    (line,) = [line for line in told.out.splitlines() if " is stored as " in line]
+    recomputed = answer["differences"][0]["recomputed"]
+    assert line.endswith(f"max is stored as 1000000000.0, its readings say {recomputed}"), "one line, however narrow"
+    assert answer["differences"][0]["metric_id"] in line
+    assert "--repair" in told.out
+    assert told.err == "", "progress is for terminals"
 
 
 def test_an_empty_store_proves_nothing_and_says_so(pool: Pool, capsys: pytest.CaptureFixture[str]) -> None:
     for sample in (None, 10):
         assert run(pool, Asked(sample=sample, seed=0), as_json=False) == 0
-        assert "Nothing was proven" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert told.startswith("Nothing was proven")
+        assert "to the bit" not in told
+
+
+def test_bounds_that_hold_nothing_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(Asked(sample=10, seed=0, start=at(60), stop=at(60)), as_json=False)
+    assert ended.value.code == 2
+    assert "--from must lie before --to" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Retention on a real TimescaleDB: sealed, archived and dropped, and everything that is billed or shown as it was before."""
 
+import io
 import os
 import threading
 from collections.abc import Generator, Sequence
@@ -38,6 +39,7 @@ from foundation.ids import new_id
 from foundation.interval import TimeInterval
 from foundation.settings import Settings
 from metering.model import SHARD_COUNT, IngestResult, Sample
+from metering.rollups import DirtyRanges
 from metering.samples import microseconds_of
 from metering.sealing import Chunk
 from metering.service import (
@@ -52,6 +54,7 @@ from metering.service import retention as retention_service
 from metering.service.retention import Step, late_samples
 from metering.store import columnstore, policies
 from metering.store import retention as store
+from metering.store.measures import mark_dirty
 from metering.store.retention import list_chunks, read_state
 from metering.store.series import SeriesAsked, read_buckets, read_percentiles
 from orchestration import retention
@@ -509,6 +512,26 @@ def test_a_run_by_hand_ends_when_nothing_is_left(cloud: Cloud, monkeypatch: pyte
     assert run_retention(cloud.pool, TERMS, output=output)
     with transaction(cloud.pool) as tx:
         assert all(chunk.end > boundary(cloud.pool) for chunk in list_chunks(tx, "measure"))
+
+
+def test_a_run_by_hand_says_what_it_waits_for_and_gives_up_in_time(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finalize(cloud)
+    monkeypatch.setattr("entrypoints.retention.utc_now", lambda: LATER)
+    monkeypatch.setattr("entrypoints.retention.WAITS_MAX", 3)
+    monkeypatch.setattr("entrypoints.retention.WAIT_S", 0.01)
+    with transaction(cloud.pool) as tx:
+        mark_dirty(tx, [DirtyRanges(0, [SHARD_COUNT], [BOOT_US], [BOOT_US])])
+    told = io.StringIO()
+    output = Console(file=told, width=200)
+    assert not run_retention(cloud.pool, TERMS, output=output)
+    assert told.getvalue().splitlines() == [
+        "Sealed.",
+        "Waiting: some of what is sealed waits to be rolled up, which the workers do.",
+        "Gave up: some of what is sealed waits to be rolled up, which the workers do."
+        " It goes on where it stopped when it is run again.",
+    ]
 
 
 def test_a_batch_over_too_many_weeks_is_refused_with_a_sentence(pool: Pool) -> None:
