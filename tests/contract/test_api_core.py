@@ -384,4 +384,4 @@ def test_waiting_for_the_database_is_bounded_in_time(pool: Pool) -> None:
             pass
     finally:
         small.close()
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 20

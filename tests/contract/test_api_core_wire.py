@@ -52,7 +52,7 @@ def test_clients_that_never_finish_their_headers_are_dropped_and_delay_nobody(li
     try:
         for opened in slow:
             opened.sendall(b"GET /readyz HTTP/1.1\r\nHost: a\r\nX-Slow: ")
-        assert max(health_s(live_api) for _ in range(10)) < 2
+        assert max(health_s(live_api) for _ in range(10)) < 5
         deadline = time.monotonic() + HEADER_READ_TIMEOUT_MS / 1000 + 10
         for opened in slow:
             opened.settimeout(max(0.1, deadline - time.monotonic()))

