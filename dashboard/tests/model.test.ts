@@ -81,6 +81,7 @@ describe("commands", () => {
     expect(model.terminalCommand("demo", "openstack server list")).toContain(
       "OS_CLOUD=nephoscope-demo\nopenstack server",
     );
+    expect(model.terminalCommand("demo", "openstack")).toContain("PATH=$PWD/var/venv/bin:$PATH");
     expect(model.terminalCommand("theirs", "openstack server list")).toBe("openstack server list");
   });
 

@@ -152,7 +152,7 @@ def test_an_empty_project_is_told_what_to_do_next(visit: Visit) -> None:
     expect(instances.get_by_text("No instances yet")).to_be_visible()
     expect(instances.locator("code")).to_contain_text("openstack server create")
     for name, title in (
-        ("CPU", "No CPU readings in this range"),
+        ("CPU", "Nothing to draw yet"),
         ("Alarms", "No alarms yet"),
         ("Scaling", "No scaling group yet"),
         ("Cost so far", "Nothing to pay yet"),

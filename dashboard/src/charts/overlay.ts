@@ -100,7 +100,8 @@ export function drawMarkers(u: uPlot, markers: readonly Marker[], colours: Overl
       const left = Math.min(x - width / 2, u.bbox.left + u.bbox.width - width);
       if (left < free) continue;
       free = left + width + LABEL_GAP * ratio;
-      const bottom = u.bbox.top + u.bbox.height - 4 * ratio;
+      // At the top, away from the thresholds of idleness, which lie along the bottom.
+      const bottom = u.bbox.top + (4 + TAG_HEIGHT) * ratio;
       const box = { left, bottom, width, height: TAG_HEIGHT * ratio };
       drawTag(context, box, label, colours.marker, colours.surface, ratio);
     }

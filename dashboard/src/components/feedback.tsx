@@ -39,7 +39,18 @@ export function Command({ text }: { text: string }) {
   };
   return (
     <div className={styles.command}>
-      <code>{text}</code>
+      <code>
+        {text.split(/(\s+)(?!\\)/).map((word, index) =>
+          index % 2 === 0 ? (
+            // biome-ignore lint/suspicious/noArrayIndexKey: words have no identity
+            <span key={index} className={styles.word}>
+              {word}
+            </span>
+          ) : (
+            word
+          ),
+        )}
+      </code>
       {navigator.clipboard !== undefined && (
         <Button
           look="icon"

@@ -1,5 +1,5 @@
 /** Numbers, money, times and durations as the reader's language writes them. Pure: locale and clock are arguments. */
-import { decimalText, fractionDigitsFor, isZero, parseDecimal } from "./decimal";
+import { decimalText, fractionDigitsFor, parseDecimal } from "./decimal";
 
 /** A month of 31 days, and a change of clocks. */
 const MONTH_MS_MAX = 32 * 86_400_000;
@@ -46,14 +46,15 @@ function money(text: string, currency: string, locale: string, digits: Digits): 
   return numberFormat(locale, options).format(exact(text)).replace("￥", "¥");
 }
 
-/** An amount for reading: the currency's own digits, more only while it is small. */
+/** An amount for reading: the currency's own digits, more only while it is small, and then always as many, so that a column lines up. */
 export function formatAmount(text: string, currency: string, locale: string): string {
   const value = parseDecimal(text);
   if (!value) return text;
   const minor = currencyDigits(currency);
   const digits = Math.min(FRACTION_DIGITS_MAX, Math.max(minor, fractionDigitsFor(value, AMOUNT_DIGITS)));
+  const hasFraction = /[1-9]/.test(value.fraction);
   return money(decimalText(value), currency, locale, {
-    minimumFractionDigits: isZero(value) ? minor : Math.min(digits, minor),
+    minimumFractionDigits: hasFraction ? digits : minor,
     maximumFractionDigits: digits,
   });
 }

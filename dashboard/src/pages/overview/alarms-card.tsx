@@ -15,6 +15,8 @@ import { useIsLive } from "../../live/use-live";
 import { alarmLook, byUrgency, isPercent, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
+const FIRST_SERVER = '"$(openstack server list -f value -c ID | head -n 1)"';
+
 /** 80 % of one vCPU for a minute, in the nanoseconds that the cpu meter counts. */
 const createCommand = (serverId: string): string =>
   [
@@ -120,7 +122,7 @@ export function AlarmsCard({ projectName }: { projectName: string | undefined })
             <EmptyState
               title={t("alarms.emptyTitle")}
               text={t("alarms.emptyText")}
-              command={terminalCommand(projectName, createCommand(instance?.id ?? "<server id>"))}
+              command={terminalCommand(projectName, createCommand(instance?.id ?? FIRST_SERVER))}
             />
           ) : (
             <ul className={styles.items}>

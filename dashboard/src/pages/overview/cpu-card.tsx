@@ -167,7 +167,7 @@ export function CpuCard(props: CpuCardProps) {
   );
   return (
     <Card title={t("cpu.title")} actions={actions || undefined}>
-      {subject === undefined && <EmptyState title={t("cpu.emptyTitle")} text={t("cpu.emptyText")} />}
+      {subject === undefined && <EmptyState title={t("cpu.noneTitle")} text={t("cpu.noneText")} />}
       {subject && (
         <QueryView query={query} skeleton={<Skeleton widths={["60%", "100%"]} height="8.5rem" />}>
           {(answer) => (

@@ -139,7 +139,12 @@ const CLOUDS = new Set(["admin", "demo"]);
 /** A command for a terminal in the installation's folder: the clouds.yaml it wrote says who we are, where it has the project. */
 export function terminalCommand(projectName: string | undefined, command: string): string {
   if (projectName === undefined || !CLOUDS.has(projectName)) return command;
-  return `export OS_CLIENT_CONFIG_FILE=var/clouds.yaml\nexport OS_CLOUD=nephoscope-${projectName}\n${command}`;
+  const settings = [
+    "export PATH=$PWD/var/venv/bin:$PATH",
+    "export OS_CLIENT_CONFIG_FILE=var/clouds.yaml",
+    `export OS_CLOUD=nephoscope-${projectName}`,
+  ];
+  return [...settings, command].join("\n");
 }
 
 const SUBSTITUTION = /\$\([^)]*\)/g;
