@@ -1,6 +1,7 @@
 """The `nepho` command: one subcommand for each process of the product."""
 
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -30,10 +31,10 @@ command_line.add_typer(letters, name="dead-letters")
 
 
 def become(name: str) -> None:
-    """Become one of the processes; what it needs stands in NEPHO_* variables."""
+    """Become one of the processes, in the Python that runs this; what it needs stands in NEPHO_* variables."""
     from entrypoints.up import service
 
-    command = service(name, this_installation()).command
+    command = (sys.executable, *service(name, this_installation()).command[1:])
     os.execv(command[0], command)  # noqa: S606
 
 

@@ -49,6 +49,7 @@ DATABASE_WAIT_S_MAX = 5.0
 CLASHES_MAX = 3
 """So often in a row a batch that clashed with another listener's is tried again before it is taken message by message."""
 CLASHES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+SCHEMES = ("amqp://", "amqps://", "rabbit://")
 IDLE_WAIT_S = 0.5
 FORGET_INTERVAL_S = 3600.0
 TOLD_INTERVAL_S = 60.0
@@ -163,7 +164,8 @@ class Listener:
             except BrokerAway as error:
                 wait_s = backoff_s(failures)
                 failures += 1
-                log.warning("listener.broker_away", reason=str(error), again_in_s=wait_s)
+                place = broker_place(self.queue.options.url)
+                log.warning("listener.broker_away", broker=place, reason=str(error), again_in_s=wait_s)
                 self.stopping.wait(wait_s)
             finally:
                 self.queue.close()
@@ -312,6 +314,10 @@ def main(settings: ListenerSettings | None = None) -> int:
     chosen = settings or chosen_settings(ListenerSettings)
     if not chosen.amqp_url.get_secret_value():
         give_up("set NEPHO_AMQP_URL to the broker, amqp://user:password@host:5672/")
+    for url in chosen.amqp_url.get_secret_value().split(";"):
+        if not url.strip().startswith(SCHEMES):
+            place = broker_place(url)
+            give_up(f"NEPHO_AMQP_URL, {place}, is none of a broker: write it as amqp://user:password@host:5672/")
     recorder.keep_in(chosen.metrics_folder, "listener")
     url = get_database_url(chosen)
     try:

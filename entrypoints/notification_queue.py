@@ -1,5 +1,6 @@
 """The listener's connection to the broker: what it declares and binds, what waits to be acknowledged, and heartbeats."""
 
+import re
 import ssl
 import time
 from collections.abc import Sequence
@@ -50,7 +51,7 @@ class QueueOptions:
 
 def amqp_url(url: str) -> str:
     """Return a URL as our client reads it: OpenStack writes rabbit:// for amqp://, and leaves the virtual host's / away."""
-    return "amqp://" + url.removeprefix("rabbit://") if url.startswith("rabbit://") else url
+    return ";".join(re.sub("^rabbit://", "amqp://", one.strip()) for one in url.split(";"))
 
 
 def tls_of(options: QueueOptions) -> Any:

@@ -43,6 +43,7 @@ def test_waiting_doubles_up_to_a_bound():
 def test_a_broker_is_named_as_openstack_names_it_and_without_its_password():
     assert amqp_url("rabbit://u:p@h:5672/v") == "amqp://u:p@h:5672/v"
     assert amqp_url("amqps://u:p@h:5671/") == "amqps://u:p@h:5671/"
+    assert amqp_url("rabbit://u:p@h/v; rabbit://u:p@i/v") == "amqp://u:p@h/v;amqp://u:p@i/v"
     assert broker_place("amqp://u:secret@h:5672/v;amqp://u:secret@i/v") == "amqp://h:5672/v"
 
 
