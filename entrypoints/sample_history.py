@@ -80,7 +80,7 @@ class Machine:
             vcpus=self.size.vcpus,
             ram_mib=self.size.ram_mib,
             disk_gib=self.size.disk_gib,
-            host="sample-host",
+            host=None,
             metadata={} if self.group is None else {"metering.server_group": self.group},
         )
 
@@ -94,7 +94,7 @@ class Machine:
 
     def read(self, *, cpu_percent: float) -> Iterator[Sample]:
         """Read the counters, as an agent would."""
-        named = {"display_name": self.name, "host": "sample-host", "flavor_name": self.size.name}
+        named = {"display_name": self.name, "flavor_name": self.size.name}
         instance = {**named, "server_group": self.group} if self.group is not None else named
         memory_mib = self.size.ram_mib * (0.32 + cpu_percent / 250)
         yield self.sample("cpu", "cumulative", "ns", value=self.cpu_ns, attributes=instance)
