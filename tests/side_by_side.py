@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import psutil
 import pytest
@@ -61,7 +62,23 @@ def group_of(node_id: str) -> str:
     return GROUP_OF_MODULE.get(module, module)
 
 
-def check_places(items: Sequence[pytest.Item]) -> None:
+class Item(Protocol):
+    """What of a collected test matters here."""
+
+    @property
+    def nodeid(self) -> str:
+        """Its module's path, then its name."""
+        ...
+
+    def get_closest_marker(self, name: str) -> object:
+        """The mark of that name, or None."""
+        ...
+
+
+SomeItem = TypeVar("SomeItem", bound=Item)
+
+
+def check_places(items: Sequence[Item]) -> None:
     """Raise UsageError for a module whose tests are marked as sharing something and that is in no group."""
     marked = (item for item in items if any(item.get_closest_marker(mark) for mark in SHARING))
     lost = sorted({module_of(item.nodeid) for item in marked} - GROUP_OF_MODULE.keys())
@@ -69,7 +86,7 @@ def check_places(items: Sequence[pytest.Item]) -> None:
         raise pytest.UsageError(f"{', '.join(lost)} uses what others use too: name it in SHARING of {__file__}")
 
 
-def arrange(items: list[pytest.Item]) -> None:
+def arrange(items: list[SomeItem]) -> None:
     """Put those that share something first, module by module, and leave the order of the rest."""
     items.sort(key=lambda item: PLACE_OF_MODULE.get(module_of(item.nodeid), len(PLACE_OF_MODULE)))
 
