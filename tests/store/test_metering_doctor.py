@@ -95,6 +95,12 @@ def test_a_silent_host_is_one_finding_however_many_guests_it_has(tx: Transaction
     assert findings(tx) == [("host_silent", "kvm2"), ("host_silent", "never-read")]
 
 
+def test_a_host_of_a_cloud_that_only_tells_of_its_instances_is_not_expected_to_be_read(tx: Transaction) -> None:
+    told = an_event(0, "active", instance_id=new_id(), host="compute-1", kind="compute.instance.create.end")
+    record_lifecycle_event(tx, told)
+    assert findings(tx) == []
+
+
 def test_clocks_that_are_off_are_told_from_readings_that_waited_on_disk(tx: Transaction) -> None:
     is_read(tx, "ahead", delay_s=-40)
     is_read(tx, "behind", delay_s=75)
