@@ -215,7 +215,8 @@ def evaluate_part(expression: Expression, matrix: Matrix) -> "Matrix | float":
 
 def select(matrix: Matrix, wanted: Sequence[MetricWanted]) -> Matrix:
     """Return the columns of some metrics."""
-    chosen = [place for place, column in enumerate(matrix.columns) if column.wanted in wanted]
+    named = frozenset(wanted)
+    chosen = [place for place, column in enumerate(matrix.columns) if column.wanted in named]
     return replace(matrix, values=matrix.values[:, chosen], columns=tuple(matrix.columns[place] for place in chosen))
 
 

@@ -74,9 +74,13 @@ def split_series(columns: BucketColumns, wanted: Sequence[SeriesWanted]) -> Mapp
             pieces[name] = Series(columns.buckets_us[low:high], columns.values[low:high])
     empty = Series(np.empty(0, dtype=np.int64), np.empty(0))
     answers: dict[SeriesWanted, Series] = {}
+    bounds_us: dict[tuple[datetime, datetime, int], tuple[int, int]] = {}
     for one in wanted:
+        span = (one.start, one.stop, one.granularity_us)
+        if span not in bounds_us:
+            bounds_us[span] = (microseconds_of(one.asked.start), microseconds_of(one.stop))
         piece = pieces.get((one.metric_key, one.granularity_us), empty)
-        low, high = np.searchsorted(piece.times_us, [microseconds_of(one.asked.start), microseconds_of(one.stop)])
+        low, high = np.searchsorted(piece.times_us, bounds_us[span])
         answers[one] = Series(piece.times_us[low:high], piece.values[low:high])
     return answers
 
