@@ -57,13 +57,13 @@ def converge_groups(tx: Transaction, now: datetime, *, limit: int = GROUPS_MAX) 
 
 
 def _converge_apart(tx: Transaction, group: ScalingGroup, now: datetime) -> ConvergenceResult:
-    """Converge a group in a savepoint, so that one whose step fails is held with its reason and holds up no other."""
+    """Converge a group in a savepoint, so that one whose step fails or takes too long is held with its reason and holds up no other."""
     try:
         with tx.transaction():
             return _converge(tx, group, now)
-    except psycopg.OperationalError:
-        raise
     except Exception as error:
+        if isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.QueryCanceled):
+            raise
         if not isinstance(error, DomainError):
             log.exception("scaling.step_failed", group_id=str(group.id))
         what = error.message if isinstance(error, DomainError) else f"an error of ours ({type(error).__name__})"

@@ -361,6 +361,17 @@ def test_a_group_whose_step_fails_in_the_database_is_held_and_holds_up_no_other(
     assert told.decision is DecisionKind.LAUNCH_FAILURE
 
 
+def test_a_group_whose_step_takes_too_long_is_held_and_is_not_the_next_to_be_looked_at(tx: Transaction) -> None:
+    world = a_world(tx)
+    tx.execute("CREATE FUNCTION pg_temp.wait() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(9); END$$")
+    tx.execute("CREATE TRIGGER slow BEFORE INSERT ON scaling_member FOR EACH ROW EXECUTE FUNCTION pg_temp.wait()")
+    tx.execute("SET LOCAL statement_timeout = '300ms'")
+    assert world.converge() == 0
+    (activity,) = service.list_activities(tx, world.group_id, caller=world.cloud.caller)
+    assert "a step failed" in activity.reason
+    assert not service.has_due(tx, world.now)
+
+
 def test_a_group_whose_step_fails_by_an_error_of_ours_is_held_and_tells_no_detail(tx: Transaction) -> None:
     world = a_world(tx)
     spec = replace(a_spec(world.cloud), name="broken")
