@@ -3,17 +3,18 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from billing.canonical import canonical_json, decimal_text, instant_text
+from billing.canonical import canonical_json, decimal_text
 from billing.model import Invoice, InvoiceEvent, InvoiceLine, InvoiceTax
 from billing.statement import line_members, tax_members
 from billing.usage_report import UsageReport
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula, in full width too (OWASP: CSV injection)."""
+CSV_INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 INVOICE_COLUMNS = (
     "invoice", "project_id", "period_start", "period_end", "currency", "line", "description", "meter", "resource_id",
     "resource_name", "state", "flavor_name", "started_at", "ended_at", "quantity", "unit", "unit_price",
@@ -27,7 +28,10 @@ USAGE_COLUMNS = (
 
 
 def cell(value: object) -> str:
-    """Write a value for a spreadsheet: numbers in full, instants in ISO 8601, and text that cannot be a formula."""
+    """Write a value for a spreadsheet: numbers in full, instants in ISO 8601, and text that cannot be a formula.
+
+    Every instant has its microseconds: readers like pandas take the form of a column from its first row.
+    """
     match value:
         case None:
             return ""
@@ -36,7 +40,7 @@ def cell(value: object) -> str:
         case int():
             return str(value)
         case datetime():
-            return instant_text(value)
+            return value.astimezone(UTC).strftime(CSV_INSTANT)
         case _:
             text = str(value)
             return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -16,6 +16,7 @@ from billing.service.invoices import (
     invoice_taxes,
 )
 from billing.service.plans import SYSTEM
+from billing.service.reruns import account_at
 from billing.service.usage import usage_report
 from billing.store import accounts as accounts_store
 from billing.store import invoices as store
@@ -48,10 +49,11 @@ def close_month(
 
 
 def invoice_files(tx: Transaction, invoice: Invoice) -> tuple[Document, ...]:
-    """Return an invoice as CSV and as JSON."""
+    """Return an invoice as CSV and as JSON, named after its number and the first day of its period in its own time zone."""
     lines, taxes = invoice_lines(tx, invoice.id), invoice_taxes(tx, invoice.id)
     events = invoice_events(tx, invoice.id)
-    stem = f"{invoice.label}-{invoice.period_start:%Y%m%d}"
+    first_day = invoice.period_start.astimezone(zone_of(account_at(invoice)))
+    stem = f"{invoice.label}-{first_day:%Y%m%d}"
     return (
         Document(f"{stem}.csv", CSV, invoice_csv(invoice, lines, taxes)),
         Document(f"{stem}.json", JSON, invoice_json(invoice, lines, taxes, events=events)),
