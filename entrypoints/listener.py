@@ -40,7 +40,7 @@ from entrypoints.preflight import broker_place
 from foundation.clock import utc_now
 from foundation.database import Pool, Transaction, open_pool, transaction
 from foundation.errors import Unavailable
-from foundation.instruments import recorder
+from foundation.instruments import counter, recorder
 from foundation.settings import Settings
 
 BACKOFF_FIRST_S = 1.0
@@ -56,6 +56,9 @@ TOLD_INTERVAL_S = 60.0
 MEND_FULL = "nepho dead-letters list, then replay or discard them; or more room by NEPHO_DEAD_LETTERS_MIB_MAX"
 
 log = structlog.get_logger()
+
+OUTCOMES = ("taken", "repeated", "ignored", "dead")
+NOTIFICATIONS = counter("nephoscope_notifications_total", "Notifications heard, by what became of them.", "outcome")
 
 
 class ListenerSettings(Settings):
@@ -264,8 +267,11 @@ class Listener:
         )
 
     def _count(self, taken: Taken) -> None:
-        for name in ("taken", "repeated", "ignored", "dead"):
-            self._told[name] = self._told.get(name, 0) + getattr(taken, name)
+        for name in OUTCOMES:
+            count = int(getattr(taken, name))
+            self._told[name] = self._told.get(name, 0) + count
+            if count:
+                NOTIFICATIONS.add(count, name)
         if taken.dead:
             log.warning("listener.dead_letters", count=taken.dead, mend="nepho dead-letters list")
 

@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 
 from entrypoints.__main__ import command_line
 from foundation.database import Pool, open_pool, transaction
+from foundation.exposition import families_of, read_all
 from foundation.ids import new_hex_id
 from metering.model import resource_id_of
 from provision.rabbitmq import Broker, running_test_broker
@@ -132,8 +133,9 @@ def listening(
     environment: dict[str, str], log: Path, *, program: Sequence[str] = ("-m", "entrypoints.listener")
 ) -> Generator["subprocess.Popen[bytes]"]:
     """The listener's process while the block runs, from when its queue is bound."""
+    own = environment | {"NEPHO_VAR": str(log.parent / "var")}
     with log.open("ab") as written:
-        child = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=environment, stdout=written, stderr=written)
+        child = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=own, stdout=written, stderr=written)
     try:
         until(lambda: "listener.connected" in log.read_text(), lambda: log.read_text())
         yield child
@@ -300,6 +302,7 @@ def test_a_message_that_cannot_be_taken_waits_with_its_reason_until_that_is_mend
         publish(broker, [after.body()], exchange="cinder")
         until(lambda: type_of(pool, after.payload["volume_id"]) == "volume")
     assert waiting(broker, queue) == 0
+    assert outcomes(tmp_path) == {"dead": 3, "taken": 1}
     listed = tool(environment, "list").stdout
     assert "the message is not JSON" in listed
     assert "definition cinder-volume: existence.size: nothing where a size should be" in listed
@@ -344,6 +347,13 @@ def test_what_cannot_be_kept_stays_with_the_broker_until_there_is_room(
         assert waiting(broker, queue) == 0
 
 
+def outcomes(folder: Path) -> dict[str, float]:
+    """What a listener has counted, as `/metrics` would tell it."""
+    families = families_of(read_all(folder / "var" / "run" / "metrics").values)
+    (counted,) = [family for family in families if family.name == "nephoscope_notifications_total"]
+    return {labels["outcome"]: value for _, labels, value in counted.samples}
+
+
 def waiting(broker: Broker, queue: str) -> int:
     """How many messages the broker keeps for a queue that nobody reads."""
     with Connection(broker.url) as opened:
@@ -385,7 +395,12 @@ def test_a_broker_that_is_killed_and_comes_back_loses_nothing_that_it_had_confir
 ):
     account = uuid4().hex
     environment = environment_of(
-        broker, own_url, queue, NEPHO_AMQP_DURABLE_QUEUES="true", NEPHO_NOTIFICATION_EXCHANGES="durable-swift"
+        broker,
+        own_url,
+        queue,
+        NEPHO_AMQP_DURABLE_QUEUES="true",
+        NEPHO_NOTIFICATION_EXCHANGES="durable-swift",
+        NEPHO_VAR=str(tmp_path / "var"),
     )
     told = requests(account, 60)
     with listening(environment, tmp_path / "first"):
