@@ -18,17 +18,28 @@ python=/usr/bin/python3.11
 if [ ! -x "$python" ] || ! "$python" -c 'import ensurepip' 2>/dev/null; then
     echo "installing Debian's Python"
     export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
     { apt-get -q install -y --no-install-recommends python3.11 python3.11-venv ca-certificates ||
         { apt-get -q update && apt-get -q install -y --no-install-recommends python3.11 python3.11-venv ca-certificates; }; } \
-        >/tmp/nephoscope-bootstrap.$$ 2>&1 || {
-        tail -n 3 /tmp/nephoscope-bootstrap.$$ >&2
-        rm -f /tmp/nephoscope-bootstrap.$$
+        >"$log" 2>&1 || {
+        tail -n 3 "$log" >&2
+        rm -f "$log"
         fail "Debian's Python 3.11 could not be installed." "Check that \`apt-get update\` works on this machine (Debian 12), then run it again."
     }
-    rm -f /tmp/nephoscope-bootstrap.$$
+    rm -f "$log"
 fi
 
 tool=var/provision
+if [ "${1-}" = clean ]; then
+    # Whatever installer is there will do, and where nothing was ever installed there is nothing to stop: no network is needed.
+    if [ -x "$tool/bin/python" ]; then
+        "$tool/bin/python" -m provision clean && rm -rf var
+        exit
+    elif [ ! -e var/installation ]; then
+        rm -rf var
+        exit
+    fi
+fi
 if ! cmp -s requirements/provision.txt "$tool/requirements.txt"; then
     echo "preparing the installer"
     mkdir -p var

@@ -92,7 +92,10 @@ def stop_ours(record: Path) -> str:
     """End the daemons that we started, unless guests still run; returns a sentence where they are left, else nothing."""
     ours = read_record(record)
     if ours:
-        running = running_guests()
+        try:
+            running = running_guests()
+        except subprocess.TimeoutExpired:
+            return "libvirt keeps running, because it does not say in time whether other guests need it."
         if running:
             return f"libvirt keeps running, because {running} other guests need it."
         for daemon in reversed(DAEMONS):
@@ -103,11 +106,11 @@ def stop_ours(record: Path) -> str:
 
 
 def running_guests() -> int:
-    """How many guests of anybody run under the machine's libvirt."""
+    """How many guests of anybody run under the machine's libvirt; none where it is not there. Raises TimeoutExpired where it hangs."""
     command = ["virsh", "-q", "-c", "qemu:///system", "list", "--name"]
     try:
         listing = subprocess.run(command, capture_output=True, text=True, timeout=STOP_TIMEOUT_S, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.CalledProcessError):
         return 0
     return len(listing.split())
 
@@ -150,8 +153,8 @@ def describe_virt_type() -> str:
 @contextlib.contextmanager
 def running_libvirt(record: Path) -> Generator[None]:
     """libvirt answers while the block runs."""
-    start_missing(record)
     try:
+        start_missing(record)
         yield
     finally:
         stop_ours(record)
