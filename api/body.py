@@ -21,6 +21,10 @@ JSON_LOOP_BYTES_MAX = 64 * 1024
 Model = TypeVar("Model", bound=BaseModel)
 
 
+class UnreadableBody(Invalid):
+    """The body is not the strict JSON that we read; the sentence says where."""
+
+
 def parse_json(raw: bytes) -> Any:
     """Parse strict JSON (RFC 8259): no NaN or infinity, no repeated key, no NUL or lone surrogate, at most JSON_DEPTH_MAX levels."""
     try:
@@ -33,11 +37,13 @@ def parse_json(raw: bytes) -> Any:
             parse_int=bounded_integer,
         )
     except UnicodeDecodeError as error:
-        raise Invalid("the body is not UTF-8") from error
+        raise UnreadableBody("the body is not UTF-8") from error
     except RecursionError as error:
-        raise Invalid(f"the body is nested deeper than {JSON_DEPTH_MAX} levels") from error
+        raise UnreadableBody(f"the body is nested deeper than {JSON_DEPTH_MAX} levels") from error
     except json.JSONDecodeError as error:
-        raise Invalid(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise UnreadableBody(
+            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from error
     if text.count("{") + text.count("[") > JSON_DEPTH_MAX or "\\u" in text:
         check_depth_and_text(value)
     return value
@@ -47,27 +53,27 @@ def object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object and refuse a repeated key, which two readers would understand in two ways."""
     built = dict(pairs)
     if len(built) != len(pairs):
-        raise Invalid("the body has an object with a repeated key")
+        raise UnreadableBody("the body has an object with a repeated key")
     return built
 
 
 def refuse_constant(name: str) -> Any:
     """Refuse NaN and the infinities, which are not JSON."""
-    raise Invalid(f"the body holds {name}, which is not a number in JSON")
+    raise UnreadableBody(f"the body holds {name}, which is not a number in JSON")
 
 
 def finite_float(text: str) -> float:
     """Refuse a number that overflows."""
     number = float(text)
     if not math.isfinite(number):
-        raise Invalid("the body holds a number that is too large")
+        raise UnreadableBody("the body holds a number that is too large")
     return number
 
 
 def bounded_integer(text: str) -> int:
     """Refuse an integer that no column could hold."""
     if len(text.lstrip("-")) > JSON_INTEGER_DIGITS_MAX:
-        raise Invalid(f"the body holds an integer of more than {JSON_INTEGER_DIGITS_MAX} digits")
+        raise UnreadableBody(f"the body holds an integer of more than {JSON_INTEGER_DIGITS_MAX} digits")
     return int(text)
 
 
@@ -82,7 +88,7 @@ def check_depth_and_text(value: Any) -> None:
             return
         level = deeper
     if any(isinstance(item, dict | list) for item in level):
-        raise Invalid(f"the body is nested deeper than {JSON_DEPTH_MAX} levels")
+        raise UnreadableBody(f"the body is nested deeper than {JSON_DEPTH_MAX} levels")
     for item in level:
         checked_members(item)
 
@@ -104,16 +110,16 @@ def checked_members(item: Any) -> Iterable[Any]:
 def check_text(text: str) -> None:
     """Refuse the NUL character and half surrogate pairs."""
     if "\0" in text or (not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)):
-        raise Invalid("the body holds a NUL character or a lone surrogate")
+        raise UnreadableBody("the body holds a NUL character or a lone surrogate")
 
 
 async def read_json(request: Request, limit: int | None = None) -> Any:
     """Read the body under its limit and parse it; an empty body is refused."""
     raw = await request.body()
     if limit is not None and len(raw) > limit:
-        raise Invalid(f"the body is larger than {limit} bytes")
+        raise UnreadableBody(f"the body is larger than {limit} bytes")
     if not raw:
-        raise Invalid("this needs a JSON body")
+        raise UnreadableBody("this needs a JSON body")
     return parse_json(raw) if len(raw) <= JSON_LOOP_BYTES_MAX else await run_in_threadpool(parse_json, raw)
 
 

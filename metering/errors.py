@@ -47,6 +47,11 @@ class AggregationNotFound(NotFound):
     def __init__(self, metric: object, method: str, granularity_s: float | None = None) -> None:
         where = "" if granularity_s is None else f" at granularity '{granularity_s}'"
         super().__init__(f"Aggregation method '{method}'{where} for metric {metric} does not exist")
+        self.metric, self.method = metric, method
+
+
+class WidthNotFound(AggregationNotFound):
+    """The metric's archive policy keeps no buckets of this width."""
 
 
 class AggregationUnknown(NotFound):
@@ -141,6 +146,14 @@ class CannotAggregate(Invalid):
         self.detail = list(detail)
 
 
+class GranularityMissing(CannotAggregate):
+    """A metric's archive policy does not keep the granularity that is asked for; the metric by itself does not answer either."""
+
+    def __init__(self, metric: object, method: str, granularity_s: float) -> None:
+        super().__init__("Granularities are missing", [[str(metric), method, granularity_s]])
+        self.of_metric = WidthNotFound(metric, method, granularity_s)
+
+
 class MeasuresRefused(Forbidden):
     """Only who made a metric, or an admin, may write to it: what the meters say is on the bill."""
 
@@ -151,7 +164,7 @@ class MeasuresRefused(Forbidden):
 class MetricsNotFound(NotFound):
     """The operations name metrics that are not there, or are another project's."""
 
-    def __init__(self, metrics: Sequence[str]) -> None:
+    def __init__(self, metrics: Sequence[str], cause: str = "Metrics not found") -> None:
         super().__init__(f"Metrics not found: {', '.join(metrics)}")
-        self.cause = "Metrics not found"
+        self.cause = cause
         self.detail = list(metrics)

@@ -3,6 +3,7 @@
 import math
 from typing import Annotated, Any, cast, get_args
 
+import numpy as np
 from fastapi import Depends, Query, Request, Response
 
 from api.body import JsonBody, new_router
@@ -157,7 +158,7 @@ def add_matrix(tree: dict[str, Any], matrix: Matrix, wanted: AggregatesRequest) 
         values = matrix.values[:, place]
         series = Series(matrix.times_us, values)
         if wanted.fill != "null":
-            present = values == values
+            present = np.isfinite(values)
             series = Series(matrix.times_us[present], values[present])
         points = to_wire_points(matrix.width, series)
         if matrix.is_aggregated:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 
+import numpy as np
 from fastapi import Depends, Query, Request, Response
 
 from api.authentication import RequestCaller
@@ -18,7 +19,7 @@ from foundation.errors import Invalid
 from identity.model import Caller
 from metering.aggregates import Series, method_of
 from metering.archive_policies import METHODS_ALL
-from metering.errors import AggregationUnknown, MetricsNotFound
+from metering.errors import AggregationUnknown, GranularityMissing, MetricsNotFound
 from metering.operations import Expression
 from metering.periods import Width
 from metering.service import aggregating, metrics
@@ -119,7 +120,11 @@ def answer_metrics(tx: Transaction, caller: Caller, wanted: AggregationRequest, 
     metrics.get_metrics(tx, caller, [one for one in ids if one is not None])
     if not names:
         return answer([])
-    return answer(to_wire_aggregation(aggregating.aggregate(tx, caller, wanted.over(names))[0], wanted))
+    try:
+        group = aggregating.aggregate(tx, caller, wanted.over(names))[0]
+    except GranularityMissing as error:
+        raise error.of_metric from error
+    return answer(to_wire_aggregation(group, wanted))
 
 
 @router.post("/resource/{resource_type}/metric/{name}")
@@ -141,6 +146,8 @@ def aggregate_resources(
         groups = aggregating.aggregate(tx, caller, asked.over([name]))
     except MetricsNotFound:
         return answer([])
+    except GranularityMissing as error:
+        raise error.of_metric from error
     bodies = [to_wire_aggregation(group, wanted) for group in groups]
     if names:
         return answer(
@@ -155,7 +162,7 @@ def to_wire_aggregation(group: AggregateGroup, wanted: AggregationRequest) -> li
     for matrix in group.matrices:
         series = Series(matrix.times_us, matrix.values[:, 0])
         if wanted.frame.fill != "null":
-            is_known = series.values == series.values
+            is_known = np.isfinite(series.values)
             series = Series(series.times_us[is_known], series.values[is_known])
         points.extend(to_wire_points(matrix.width, series))
     return points

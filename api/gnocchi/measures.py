@@ -10,7 +10,7 @@ import orjson
 from fastapi import Depends, Query, Request, Response
 
 from api.authentication import WriterCaller
-from api.body import check_text, new_router
+from api.body import UnreadableBody, check_text, new_router
 from api.context import context_of
 from api.gnocchi.answers import answer, is_true, uuid_or_none
 from api.gnocchi.wire import (
@@ -49,11 +49,11 @@ RawBody = Annotated[bytes, Depends(read_raw)]
 def parse_measures_body(raw: bytes) -> Any:
     """Parse a body of measures, which may be large: strict JSON, without NaN."""
     if not raw:
-        raise Invalid("this needs a JSON body")
+        raise UnreadableBody("this needs a JSON body")
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise Invalid(f"the body is not JSON: {str(error)[:200]}") from error
+        raise UnreadableBody(f"the body is not JSON: {str(error)[:200]}") from error
 
 
 async def read_measures_request(

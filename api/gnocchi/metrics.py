@@ -16,7 +16,7 @@ from api.transaction import RequestTransaction, SnapshotTransaction
 from foundation.database import Transaction
 from foundation.errors import Invalid
 from identity.model import Caller
-from metering.errors import MetricNotFound
+from metering.errors import MetricNotFound, NamedMetricExists
 from metering.measure_search import parse_measure_search
 from metering.model import Metric, resource_id_of
 from metering.service import aggregating, measures, metrics, policies, resources
@@ -84,7 +84,10 @@ def create_metric(request: Request, tx: RequestTransaction, caller: WriterCaller
             raise Invalid("A metric of a resource needs a name", field="name")
     if wanted.name is None and wanted.archive_policy_name is None:
         raise Invalid("Invalid input: archive_policy_name or a name that a rule matches is needed")
-    made = metrics.create_metric(tx, caller, wanted, resource=resource)
+    try:
+        made = metrics.create_metric(tx, caller, wanted, resource=resource)
+    except NamedMetricExists as error:
+        raise Invalid(error.message, field="name") from error
     policy = policies.get_archive_policy(tx, made.archive_policy_name)
     body = {**to_wire_metric(made, policy), "archive_policy_name": policy.name}
     return answer(body, 201, location_of(request, "metric", made.id))
@@ -165,13 +168,15 @@ def to_wire_metrics_of(tx: Transaction, caller: Caller, ids: list[Any]) -> list[
 def create_resource_metrics(
     tx: RequestTransaction, caller: WriterCaller, resource_type: str, name: str, body: JsonBody
 ) -> Response:
-    """Make metrics of a resource, or give it existing ones."""
+    """Make metrics of a resource, or give it existing ones; answer with all that it has then, as Gnocchi does."""
     resource = resources.get_resource(tx, caller, name, resource_type=resource_type)
     resources.require_change(caller, resource)
     wanted = from_wire_metrics(body)
     resources.set_metrics(tx, caller, resource, wanted)
     changed = resources.get_resource(tx, caller, name)
-    return answer(to_wire_metrics_of(tx, caller, [measures.metric_of_resource(changed, one) for one in wanted]))
+    return answer(
+        to_wire_metrics_of(tx, caller, [measures.metric_of_resource(changed, one) for one in changed.metrics])
+    )
 
 
 @router.get("/resource/{resource_type}/{name}/metric/{metric_name}")

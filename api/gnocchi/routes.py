@@ -1,12 +1,13 @@
 """The Gnocchi v1 dialect at /metric: archive policies, resources, metrics, measures and aggregates."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from api.context import ApiContext
 from api.dialect import create_dialect_app
 from api.gnocchi import aggregates, aggregation, influxdb, measures, metrics, policies, prometheus, resources, status
 from api.gnocchi.faults import render_fault
+from api.gnocchi.media import check_media
 
 
 def create_dialect(context: ApiContext) -> FastAPI:
@@ -14,8 +15,10 @@ def create_dialect(context: ApiContext) -> FastAPI:
     app = create_dialect_app(
         context, title="Metric", render=render_fault, strips_trailing_slash=True, accepts_trusted=True
     )
-    for module in (status, policies, measures, influxdb, prometheus, aggregates, aggregation, metrics, resources):
+    for module in (influxdb, prometheus):
         app.include_router(module.router)
+    for module in (status, policies, measures, aggregates, aggregation, metrics, resources):
+        app.include_router(module.router, dependencies=[Depends(check_media)])
     allow_origins(app, context.settings.cors_origins)
     return app
 

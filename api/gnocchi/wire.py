@@ -195,9 +195,11 @@ def from_wire_definitions(value: object) -> list[Definition]:
             name: from_wire_timespan(fields[name], field=name) if fields.get(name) is not None else None
             for name in ("granularity", "timespan")
         }
-        definitions.append(
-            complete_definition(granularity=spans["granularity"], points=points, timespan=spans["timespan"])
-        )
+        try:
+            whole = complete_definition(granularity=spans["granularity"], points=points, timespan=spans["timespan"])
+        except Invalid as error:
+            raise Invalid(f"Invalid input: {error.message} @ data['definition']", field=error.field) from error
+        definitions.append(whole)
     return definitions
 
 

@@ -13,7 +13,14 @@ from foundation.errors import Invalid
 from identity.model import Caller
 from metering.aggregates import CARRYING, Floats, Grid, Series, carried, grid_of, resample, shares_of
 from metering.archive_policies import METHODS_ALL, ArchivePolicy
-from metering.errors import AggregationNotFound, CannotAggregate, MetricNotFound, MetricsNotFound
+from metering.errors import (
+    AggregationNotFound,
+    CannotAggregate,
+    GranularityMissing,
+    MetricNotFound,
+    MetricsNotFound,
+    WidthNotFound,
+)
 from metering.filters import Filter
 from metering.model import Listing, Metric, Resource
 from metering.operations import Column, Expression, Matrix, MetricWanted, evaluate, metrics_wanted
@@ -140,7 +147,7 @@ def granularities_of(metric: Metric, policy: ArchivePolicy, request: MeasuresReq
             raise Invalid("A granularity must be specified to resample", field="granularity")
         return policy.granularities_us[::-1]
     if request.granularity_us not in policy.granularities_us:
-        raise AggregationNotFound(metric.id, request.method, request.granularity_us / 1e6)
+        raise WidthNotFound(metric.id, request.method, request.granularity_us / 1e6)
     return [request.granularity_us]
 
 
@@ -242,7 +249,7 @@ def by_id(tx: Transaction, caller: Caller, wanted: Sequence[MetricWanted]) -> li
     found = find_metrics(tx, caller, list(ids.values()))
     missing = sorted({str(metric_id) for metric_id in ids.values() if metric_id not in found})
     if missing:
-        raise MetricsNotFound(missing)
+        raise MetricsNotFound(missing, "Unknown metrics")
     return [Reference(found[ids[one.metric]], one) for one in wanted]
 
 
@@ -313,7 +320,7 @@ def common_granularities(
         check_method(reference.metric, policy, method)
         for width in request.granularities_us:
             if width not in policy.granularities_us:
-                raise AggregationNotFound(reference.metric.id, method, width / 1e6)
+                raise GranularityMissing(reference.metric.id, method, width / 1e6)
         kept.append(set(policy.granularities_us))
     if request.granularities_us:
         return sorted(request.granularities_us, reverse=True)

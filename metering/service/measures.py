@@ -90,7 +90,10 @@ def post_resource_measures(
     viewer = viewer_of(caller)
     owned = {name: owned_resource_id(name, creator=viewer.creator) for name in measures}
     known = resources.find_resource_ids(tx, [*owned.values(), *map(resource_id_of, measures)], viewer)
-    ids = {owned[name] if owned[name] in known else resource_id_of(name): name for name in measures}
+    shared = {name: resource_id_of(name) for name in measures}
+    ids = {
+        shared[name] if shared[name] in known and owned[name] not in known else owned[name]: name for name in measures
+    }
     if len(ids) != len(measures):
         raise Invalid("a batch names each resource once; here two of the names mean the same")
     unknown = [
