@@ -28,7 +28,6 @@ IP_TIMEOUT_S = 10
 MTU_DEFAULT = 1500
 SO_BINDTODEVICE = 25
 DHCP_SERVER_PORT = 67
-DHCP_CLIENT_PORT = 68
 INTERFACES_MAX = 256
 KINDS_OF_GUESTS = frozenset({"tun", "veth"})
 """What such an interface is when it hangs on a bridge: a guest's or a container's end of it."""
