@@ -1469,6 +1469,8 @@ export interface components {
             taxes: components["schemas"]["TaxLine"][];
             /** Unbilled */
             unbilled: components["schemas"]["UnbilledUsage"][];
+            /** Earlier Invoices Left */
+            earlier_invoices_left: number;
             /** Forecast */
             forecast: string | null;
             /** Forecast Method */
@@ -2111,7 +2113,7 @@ export interface components {
         };
         /**
          * InvoiceAnswer
-         * @description An invoice with everything on it.
+         * @description An invoice with everything on it, and how many earlier ones with newer facts wait for the next invoice.
          */
         InvoiceAnswer: {
             /**
@@ -2170,6 +2172,8 @@ export interface components {
             taxes: components["schemas"]["TaxLine"][];
             /** Events */
             events: components["schemas"]["EventAnswer"][];
+            /** Earlier Invoices Left */
+            earlier_invoices_left: number;
         };
         /**
          * InvoiceHead
