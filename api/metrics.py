@@ -15,7 +15,7 @@ from psycopg_pool import PoolTimeout
 
 from api.authentication import presented_token
 from api.context import ApiContext, context_of
-from api.trust import LOOPBACK_NETWORKS, is_trusted
+from api.trust import LOOPBACK_NETWORKS, is_trusted, peer_of
 from foundation.database import Isolation, transaction
 from foundation.errors import Unavailable
 from foundation.exposition import Counted, Family, Sample, families_of, read_all, write_exposition
@@ -63,7 +63,7 @@ def read_state(context: ApiContext) -> ServiceState | None:
 def admit_watcher(request: Request) -> None:
     """Let a watcher in by its address, when it asks directly, else by an admin's token. Raises Unauthenticated and Forbidden."""
     context = context_of(request)
-    peer = request.client.host if request.client is not None else ""
+    peer = peer_of(request)
     if is_direct(request, peer) and is_trusted(peer, context.settings.metrics_cidrs):
         return
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")

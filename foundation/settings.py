@@ -110,10 +110,10 @@ class Settings(BaseSettings):
 
     @field_validator("trusted_proxies", "metrics_cidrs", "webhook_allow_cidrs")
     @classmethod
-    def check_networks(cls, listed: str) -> str:
+    def check_networks(cls, listed: str, known: ValidationInfo) -> str:
         """Refuse to start with a network that cannot be read."""
         for one in filter(None, (part.strip() for part in listed.split(","))):
-            if one != SOCKET_PEER:
+            if one != SOCKET_PEER or known.field_name == "webhook_allow_cidrs":
                 ip_network(one, strict=False)
         return listed
 

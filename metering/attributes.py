@@ -62,7 +62,7 @@ def checked_type(name: str, attributes: Mapping[str, Mapping[str, Any]]) -> Reso
         raise Invalid(f"a resource type has at most {ATTRIBUTES_MAX} attributes", field="attributes")
     complete: dict[str, dict[str, Any]] = {}
     for attribute, rule in attributes.items():
-        if not attribute.isidentifier() or attribute in RESERVED:
+        if attribute.startswith("-") or not attribute.replace("-", "_").isidentifier() or attribute in RESERVED:
             raise Invalid(f"Invalid input: invalid attribute name @ data['{attribute}']", field=attribute)
         kind = rule.get("type", "string")
         bounds = TYPE_BOUNDS.get(kind) if isinstance(kind, str) else None

@@ -81,6 +81,7 @@ def test_requests_come_over_a_socket(database_url: str, folder: Path) -> None:
         assert ask(folder, "/readyz").status_code == 200
         assert ask(folder, "/metric/v1/metric", basic).status_code == 200
         assert ask(folder, "/metric/v1/metric").status_code == 401
+        assert ask(folder, "/metrics").status_code == 401
         answer = ask(folder, "/metric/", told).json()
         assert answer["versions"][0]["links"][0]["href"] == "http://localhost/metric/v1/"
         second = subprocess.run(
@@ -98,8 +99,10 @@ def test_a_proxy_on_the_socket_is_believed_where_it_is_named(database_url: str, 
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(folder / "api.sock"))
     told = {"Forwarded": "proto=https;host=cloud.example"}
-    with running(database_url, folder, NEPHO_TRUSTED_PROXIES="unix", NEPHO_PUBLIC_URL="https://a.example"):
+    more = {"NEPHO_TRUSTED_PROXIES": "unix", "NEPHO_PUBLIC_URL": "https://a.example", "NEPHO_METRICS_CIDRS": "unix"}
+    with running(database_url, folder, **more):
         answer = ask(folder, "/metric/", told).json()
+        assert ask(folder, "/metrics").status_code == 200
     assert answer["versions"][0]["links"][0]["href"] == "https://cloud.example/metric/v1/"
 
 
@@ -135,3 +138,6 @@ def test_only_a_socket_is_the_peer_called_unix() -> None:
     assert not is_trusted("unix", "0.0.0.0/0, ::/0")
     assert is_trusted("10.0.0.1", "unix, 10.0.0.0/8")
     assert not is_trusted("192.0.2.1", "unix")
+    assert Settings(metrics_cidrs="unix, 127.0.0.0/8").metrics_cidrs
+    with pytest.raises(ValueError, match="unix"):
+        Settings(webhook_allow_cidrs="unix")
