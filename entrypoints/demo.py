@@ -18,7 +18,7 @@ import httpx2
 from entrypoints.bootstrap import CLOUD_NAME, read_clouds
 from entrypoints.demo_cloud import GRANULARITY_S, HIGH_PERCENT, LOW_PERCENT, Credentials, DemoCloud
 from entrypoints.demo_guest import USER_DATA, GuestOrders
-from entrypoints.demo_view import DemoView, Scene
+from entrypoints.demo_view import DemoView, Scene, shortened
 from foundation.clock import utc_now
 from foundation.settings import Settings
 
@@ -132,7 +132,7 @@ class Story:
         cost = self.cloud.get("/v1/billing/cost")
         period = cost["period"]
         invoice = self.cloud.post("/v1/billing/invoices", {"start": period["start"], "end": period["end"]})
-        exactly = f"{cost['total_unrounded']} before it is rounded"
+        exactly = f"{shortened(cost['total_unrounded'])} before it is rounded"
         self.tell(f"draft invoice: {invoice['total']} {invoice['currency']} ({exactly})")
         for line in invoice["lines"][:LINES_SHOWN_MAX]:
             self.tell(

@@ -1,9 +1,9 @@
-"""What the demo shows: a live view in a terminal, plain lines anywhere else."""
+"""What the demo shows: the story's lines, and in a terminal a live view below them."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -12,9 +12,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-STORY_LINES_SHOWN = 12
 ACTIVITIES_SHOWN = 4
 BAR_CELLS = 20
+PLACES_SHOWN = 4
 STATE_STYLES = {"ok": "green", "alarm": "bold red", "insufficient data": "yellow"}
 STATUS_STYLES = {"ACTIVE": "green", "BUILD": "yellow", "ERROR": "bold red", "SHUTOFF": "dim"}
 
@@ -31,12 +31,11 @@ class Scene:
 
 
 class DemoView:
-    """Draws the scene and keeps the story's lines; without a terminal it prints each line once, as it happens."""
+    """Prints each line of the story once, as it happens; in a terminal the scene is drawn below, and lines move up into the scrollback."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.console = Console()
-        self.lines: list[tuple[datetime, str]] = []
         self.scene = Scene()
         self.live: Live | None = None
 
@@ -52,12 +51,10 @@ class DemoView:
 
     def tell(self, line: str, *, at: datetime) -> None:
         """Add a line to the story."""
-        self.lines.append((at, line))
         if self.live is None:
             print(f"{at:%H:%M:%S}  {line}", flush=True)
-            sys.stdout.flush()
         else:
-            self.live.update(self.draw())
+            self.console.print(Text(f"{at:%H:%M:%S}  {line}"))
 
     def show(self, scene: Scene) -> None:
         """Replace what is shown."""
@@ -67,7 +64,6 @@ class DemoView:
 
     def draw(self) -> RenderableType:
         """Put the whole view together."""
-        story = Text("\n".join(f"{at:%H:%M:%S}  {line}" for at, line in self.lines[-STORY_LINES_SHOWN:]))
         head = Text.assemble(
             ("Nephoscope ", "bold"),
             "dashboard, API and docs at ",
@@ -75,9 +71,7 @@ class DemoView:
             "   Ctrl-C stops everything",
         )
         return Panel(
-            Group(
-                head, "", self.draw_instances(), self.draw_alarms(), self.draw_activities(), self.draw_cost(), "", story
-            )
+            Group(head, "", self.draw_instances(), self.draw_alarms(), self.draw_activities(), self.draw_cost())
         )
 
     def draw_instances(self) -> Table:
@@ -118,7 +112,14 @@ class DemoView:
     def draw_cost(self) -> Text:
         """Say what the project has cost in this period."""
         cost = self.scene.cost
-        return Text("") if cost is None else Text(f"cost so far: {cost['total_unrounded']} {cost['currency']}", "bold")
+        if cost is None:
+            return Text("")
+        return Text(f"cost so far: {shortened(cost['total_unrounded'])} {cost['currency']}", "bold")
+
+
+def shortened(amount: str) -> str:
+    """Cut an exact amount to places that a reader can follow; it is only shown, never reckoned with."""
+    return f"{Decimal(amount):.{PLACES_SHOWN}f}"
 
 
 def draw_bar(percent: str) -> str:
