@@ -317,6 +317,7 @@ export class Story {
       unbilled: [],
       forecast: null,
       forecast_method: null,
+      earlier_invoices_left: 0,
     };
     if (this.isEmpty) return nothing;
     return {

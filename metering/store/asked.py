@@ -68,7 +68,7 @@ VALUE_OF: Mapping[LiteralString, LiteralString] = {
     "rate:first": "increase_first",
     "rate:last": "increase_last",
     "rate:count": "nullif(increase_count, 0)",
-    "rate:std": "sqrt(greatest(0, increase_deviation_sq) / nullif(increase_count - 1, 0))",
+    "rate:std": "sqrt(greatest(0, increase_deviation_sq) / nullif(greatest(increase_count - 1, 0), 0))",
     "rate:per_second": "increase_sum / nullif(increase_elapsed_s, 0)",
 }
 """What each of model.BUCKET_METHODS makes of a bucket's statistics."""

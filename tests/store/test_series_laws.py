@@ -156,6 +156,14 @@ def test_an_aggregate_is_what_the_raw_measures_make(
         assert answer[width_s] == pytest.approx(oracle(raw_of(given), asked, width_s), rel=1e-9, abs=1e-6)
 
 
+@pytest.mark.parametrize("seconds", [[0], [0, 10]], ids=["no increase", "one increase"])
+def test_a_deviation_takes_two_increases(tx: Transaction, seconds: Sequence[int]) -> None:
+    caller = a_caller()
+    metric = a_metric(tx, caller)
+    write_all(tx, caller, metric, [[(second, 1.0) for second in seconds]], rolled_up=1)
+    assert served(tx, metric, "rate:std") == {60: {}, 3_600: {}}
+
+
 @LAWS
 @given(given=batches, method=st.sampled_from(["sum", "min", "max", "first", "last"]), data=st.data())
 def test_downsampling_twice_equals_once(tx: Transaction, given: list[Batch], method: str, data: st.DataObject) -> None:
