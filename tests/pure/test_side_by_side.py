@@ -5,7 +5,7 @@ import pytest
 from provision.__main__ import spread_over_cores
 from tests import side_by_side
 from tests.conftest import ROOT
-from tests.side_by_side import GROUP_OF_MODULE, SHARING, group_of
+from tests.side_by_side import GROUP_OF_MODULE, LONG, SHARING, group_of
 
 GUESTS, *_ = SHARING["guests"]
 BROWSER, *_ = SHARING["browser"]
@@ -23,9 +23,9 @@ class Collected:
 
 
 def test_every_module_that_shares_something_is_there_and_in_one_group() -> None:
-    named = [module for modules in SHARING.values() for module in modules]
+    named = [*LONG, *(module for modules in SHARING.values() for module in modules)]
     assert [module for module in named if not (ROOT / module).is_file()] == []
-    assert len(named) == len(set(named)) == len(GROUP_OF_MODULE)
+    assert len(named) == len(set(named)) == len(GROUP_OF_MODULE) + len(LONG)
 
 
 def test_a_module_stays_whole_and_joins_those_that_use_the_same_thing() -> None:
@@ -35,7 +35,15 @@ def test_a_module_stays_whole_and_joins_those_that_use_the_same_thing() -> None:
 
 
 def test_what_takes_longest_begins_and_the_rest_keeps_its_order() -> None:
-    names = ["tests/z.py::b", f"{BROWSER}::b", "tests/a.py::a", f"{GUESTS}::b", f"{BROWSER}::a", f"{GUESTS}::a"]
+    names = [
+        "tests/z.py::b",
+        f"{LONG[0]}::a",
+        f"{BROWSER}::b",
+        "tests/a.py::a",
+        f"{GUESTS}::b",
+        f"{BROWSER}::a",
+        f"{GUESTS}::a",
+    ]
     items = [Collected(name) for name in names]
     side_by_side.arrange(items)
     assert [item.nodeid for item in items] == [
@@ -43,6 +51,7 @@ def test_what_takes_longest_begins_and_the_rest_keeps_its_order() -> None:
         f"{GUESTS}::a",
         f"{BROWSER}::b",
         f"{BROWSER}::a",
+        f"{LONG[0]}::a",
         "tests/z.py::b",
         "tests/a.py::a",
     ]
