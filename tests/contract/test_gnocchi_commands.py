@@ -1,8 +1,10 @@
 """Every command of `openstack metric`, as the real command line client runs it against the live API."""
 
 import json
+import logging
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,13 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture
-def metric(live_api: LiveApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run `openstack metric ...` inside this process, which spares each command the client's start; return what it prints."""
+def metric(live_api: LiveApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Run `openstack metric ...` inside this process, which spares each command the client's start; return what it prints.
+
+    The client logs to stderr from then on, and would take eventlet along where it is installed, which warns of every
+    later fork: other tests of this process are spared both.
+    """
+    monkeypatch.setitem(sys.modules, "eventlet", None)
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(live_api.clouds_yaml))
     monkeypatch.setenv("OS_CLOUD", "nephoscope-admin")
     monkeypatch.setenv("NO_PROXY", "*")
@@ -36,7 +43,12 @@ def metric(live_api: LiveApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         assert status == 0, f"{words} {arguments}: {told.err[-300:]}"
         return json.loads(told.out) if form == "json" else told.out
 
-    return run
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield run
+    root.setLevel(level)
+    for added in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(added)
 
 
 def a_name(stem: str) -> str:
