@@ -8,7 +8,8 @@ from foundation.settings import Settings
 
 VISIBILITY_TIMEOUT_S = 120
 TASK_TIME_LIMIT_S = 100
-TICK_INTERVAL_S = 1.0
+TICK_INTERVAL_S = 0.5
+"""What waits, waits half of this on average: at a second, rollups were more than a second behind in one case of a hundred."""
 TICK_EXPIRES_S = 5
 """A tick that waited longer is thrown away: the next one finds the same work."""
 HOUSEKEEPING_INTERVAL_S = 300.0

@@ -1,4 +1,4 @@
-"""The scheduler process: Celery beat with one plain UTC tick a second, which is only a wake-up."""
+"""The scheduler process: Celery beat with plain UTC ticks, which are only wake-ups."""
 
 import sys
 
