@@ -25,7 +25,7 @@ from provision.installation import ROOT, Installation, this_installation
 
 STOP_TIMEOUT_S = 120
 COMPILE_ANEW = ("PYTHONDONTWRITEBYTECODE",)
-"""Container images set it to keep their layers clean; what we compile goes to var/, and the tests start a thousand processes."""
+"""Container images set it to keep their layers clean; what we compile goes to var/, and the tests start hundreds of processes."""
 HOW_TO_RUN = ("-n", "--numprocesses", "no:xdist", "-pno:xdist", "--trace")
 """The options of pytest by which somebody has said himself in how many processes the tests run."""
 
