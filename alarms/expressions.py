@@ -7,7 +7,8 @@ from alarms.model import ResourcesTarget, Rule
 from foundation.errors import Invalid
 from metering.aggregates import UnknownMethod, percentile_fraction
 from metering.model import BUCKET_METHODS
-from metering.operations import Column, Matrix, evaluate, metrics_wanted, parse_operations
+from metering.operations import Column, Matrix, evaluate, metrics_wanted
+from metering.operations_syntax import parse_operations
 
 
 def check_expression(rule: Rule) -> None:

@@ -75,7 +75,7 @@ def network_of(start: IPv4Address) -> IPv4Network:
 def poll_as_ceilometer(host: Any) -> int:
     """Make the calls of one polling cycle; return how many readings they gave."""
     readings = 0
-    found = host.listAllDomains(0)
+    found = host.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
     for domain in found:
         with suppress(libvirt.libvirtError):
             domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, "http://openstack.org/xmlns/libvirt/nova/1.1")

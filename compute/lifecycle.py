@@ -313,4 +313,16 @@ def lifecycle_payload(instance: Instance, kind: LifecycleKind, *, at: datetime, 
         "image_id": str(instance.image_id),
         "host": instance.host_name,
         "metadata": dict(instance.metadata),
+        "attributes": {name: moment.isoformat() for name, moment in moments_of(instance, kind, at=at).items()},
     }
+
+
+def moments_of(instance: Instance, kind: LifecycleKind, *, at: datetime) -> dict[str, datetime]:
+    """Return when an instance was ordered, first ran and ended, under the names that Ceilometer's users look for; what is not yet is left out."""
+    launched_at = at if kind is LifecycleKind.CREATE else instance.launched_at
+    moments = {
+        "created_at": instance.created_at,
+        "launched_at": launched_at,
+        "deleted_at": at if kind is LifecycleKind.DELETE else None,
+    }
+    return {name: moment for name, moment in moments.items() if moment is not None}

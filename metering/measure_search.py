@@ -10,7 +10,8 @@ import numpy as np
 
 from foundation.errors import Invalid
 from metering.aggregates import Floats
-from metering.operations import BINARY, NODES_MAX
+from metering.operations import BINARY
+from metering.operations_syntax import NODES_MAX
 
 Condition: TypeAlias = Callable[[Floats], Floats]
 

@@ -1,24 +1,15 @@
-"""Gnocchi's operations language over series: parse it, say which metrics it needs, and evaluate it. Pure.
+"""Gnocchi's operations language over series: say which metrics it needs, and evaluate it. Pure."""
 
-`(* (/ (aggregate mean (metric cpu rate:mean)) 10000000000.0) 100)`, or the same as nested lists.
-"""
-
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, cast
+from typing import cast
 
 import numpy as np
 
-from foundation.errors import Invalid
 from metering.aggregates import Floats, Grid, Instants, aggregate_columns, method_of, resample, rolling
+from metering.operations_syntax import Expression, OperationsInvalid
 from metering.periods import Width, calendar_period
 
-Expression: TypeAlias = "str | float | list[Expression]"
-
-DEPTH_MAX = 30
-NODES_MAX = 1_000
-TEXT_LENGTH_MAX = 20_000
 ROLLING_WINDOW_MAX = 10_000
 RESAMPLE_S_MAX = 1_000_000_000
 
@@ -46,14 +37,6 @@ UNARY: Mapping[str, Callable[[Floats], Floats]] = {
     "floor": np.floor,
     "ceil": np.ceil,
 }
-TOKEN = re.compile(r"""\s*(?:([()])|"([^"]*)"|'([^']*)'|([^\s()"']+))""")
-
-
-class OperationsInvalid(Invalid):
-    """The operations cannot be read or do not fit the series."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"Invalid operations: {reason}", field="operations")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,10 +49,19 @@ class MetricWanted:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Which series a column of the matrix is; owner is the resource, where metrics are looked up by name."""
+    """Which series a column of the matrix is; owner is the resource, where metrics are looked up by name.
+
+    `matched` is the metric's own name where a pattern was wanted, which may be several of one resource.
+    """
 
     wanted: MetricWanted
     owner: str = ""
+    matched: str = ""
+
+    @property
+    def metric(self) -> str:
+        """What the metric is called in an answer."""
+        return self.matched or self.wanted.metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,76 +73,6 @@ class Matrix:
     values: Floats
     columns: tuple[Column, ...]
     is_aggregated: bool = False
-
-
-def parse_operations(operations: object) -> Expression:
-    """Read operations as text or nested lists; raise OperationsInvalid with what is wrong."""
-    if isinstance(operations, str):
-        if len(operations) > TEXT_LENGTH_MAX:
-            raise OperationsInvalid(f"longer than {TEXT_LENGTH_MAX} characters")
-        expression = parse_text(operations)
-    else:
-        expression = to_expression(operations, depth=0)
-    if not isinstance(expression, list) or not expression:
-        raise OperationsInvalid("an operation is a list that begins with its name")
-    if count_nodes(expression) > NODES_MAX:
-        raise OperationsInvalid(f"more than {NODES_MAX} parts")
-    return expression
-
-
-def parse_text(text: str) -> Expression:
-    """Read the bracketed form."""
-    stack: list[list[Expression]] = [[]]
-    place = 0
-    while place < len(text.rstrip()):
-        match = TOKEN.match(text, place)
-        if match is None:
-            raise OperationsInvalid(f"cannot read on from character {place}")
-        place = match.end()
-        bracket, double, single, atom = match.groups()
-        if bracket == "(":
-            if len(stack) > DEPTH_MAX:
-                raise OperationsInvalid(f"nested deeper than {DEPTH_MAX} levels")
-            stack.append([])
-        elif bracket == ")":
-            if len(stack) == 1:
-                raise OperationsInvalid("a bracket is closed that was not opened")
-            closed = stack.pop()
-            stack[-1].append(closed)
-        else:
-            stack[-1].append(to_atom(atom) if atom is not None else double if double is not None else single)
-    if len(stack) != 1 or len(stack[0]) != 1:
-        raise OperationsInvalid("brackets do not match, or there is not exactly one operation")
-    return stack[0][0]
-
-
-def to_atom(text: str) -> str | float:
-    """Read a word as a number where it is one."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if np.isfinite(number) else text
-
-
-def to_expression(value: object, *, depth: int) -> Expression:
-    """Check nested lists."""
-    if depth > DEPTH_MAX:
-        raise OperationsInvalid(f"nested deeper than {DEPTH_MAX} levels")
-    if isinstance(value, bool) or value is None:
-        raise OperationsInvalid("parts are lists, words and numbers")
-    if isinstance(value, int | float):
-        return float(value)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list | tuple):
-        return [to_expression(part, depth=depth + 1) for part in cast("Sequence[object]", value)]
-    raise OperationsInvalid("parts are lists, words and numbers")
-
-
-def count_nodes(expression: Expression) -> int:
-    """Count all parts."""
-    return 1 + sum(count_nodes(part) for part in expression) if isinstance(expression, list) else 1
 
 
 def metrics_wanted(expression: Expression) -> tuple[MetricWanted, ...]:
@@ -296,6 +218,10 @@ def by_owner(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
     right_owners = [column.owner for column in right.columns]
     if left.is_aggregated or right.is_aggregated or not all(left_owners) or left_owners == right_owners:
         return left, right
+    if len({*left_owners}) < len(left_owners) or len({*right_owners}) < len(right_owners):
+        raise OperationsInvalid(
+            "a pattern finds several series of a resource, and the other operand has others; name the metrics"
+        )
     common = [owner for owner in left_owners if owner in set(right_owners)]
     left_places = [left_owners.index(owner) for owner in common]
     right_places = [right_owners.index(owner) for owner in common]

@@ -24,7 +24,8 @@ from foundation.errors import Invalid
 from identity.model import Caller
 from metering.aggregates import Series
 from metering.filters import Filter, parse_json_filter, parse_string_filter
-from metering.operations import Matrix, parse_operations
+from metering.operations import Matrix
+from metering.operations_syntax import parse_operations
 from metering.service import aggregating, policies
 from metering.service.aggregating import AggregateGroup, AggregatesRequest, Filling
 
@@ -165,4 +166,4 @@ def add_matrix(tree: dict[str, Any], matrix: Matrix, wanted: AggregatesRequest) 
             tree.setdefault("aggregated", []).extend(points)
             return
         branch = tree.setdefault(column.owner, {}) if column.owner else tree
-        branch.setdefault(column.wanted.metric, {}).setdefault(column.wanted.aggregation, []).extend(points)
+        branch.setdefault(column.metric, {}).setdefault(column.wanted.aggregation, []).extend(points)

@@ -20,7 +20,7 @@ from identity.model import Caller
 from metering.aggregates import Series, method_of
 from metering.archive_policies import METHODS_ALL
 from metering.errors import AggregationUnknown, GranularityMissing, MetricsNotFound
-from metering.operations import Expression
+from metering.operations_syntax import Expression
 from metering.periods import Width
 from metering.service import aggregating, metrics
 from metering.service.aggregating import AggregateGroup, AggregatesRequest

@@ -12,7 +12,7 @@ from api.context import context_of
 from api.faults import Fault
 from foundation.errors import Invalid
 from metering.errors import AggregationNotFound, CannotAggregate, MetricsNotFound, SeveralUnknown, WidthNotFound
-from metering.operations import OperationsInvalid
+from metering.operations_syntax import OperationsInvalid
 
 INVALID_INPUT = "Invalid input: "
 ARGUMENTS = frozenset({"start", "stop", "granularity", "resample", "needed_overlap", "fill", "limit"})

@@ -1,5 +1,6 @@
 """Measures of one metric, and Gnocchi's `aggregates` over many: which metrics, which buckets, then the operations."""
 
+import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,7 +24,8 @@ from metering.errors import (
 )
 from metering.filters import Filter
 from metering.model import Listing, Metric, Resource
-from metering.operations import Column, Expression, Matrix, MetricWanted, evaluate, metrics_wanted
+from metering.operations import Column, Matrix, MetricWanted, evaluate, metrics_wanted
+from metering.operations_syntax import Expression
 from metering.periods import Width
 from metering.samples import OLDEST
 from metering.service import policies
@@ -180,11 +182,17 @@ class AggregateGroup:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A series that the operations are about: the metric, what it is called in them, and whose it is."""
+    """A series that the operations are about: the metric, what it is called in them, whose it is, and its name where a pattern found it."""
 
     metric: Metric
     wanted: MetricWanted
     owner: str = ""
+    matched: str = ""
+
+    @property
+    def column(self) -> Column:
+        """Its place in the matrix."""
+        return Column(self.wanted, self.owner, self.matched)
 
 
 @dataclass(slots=True)
@@ -260,21 +268,21 @@ def by_resource(
     assert request.resource_type is not None
     states = find_states(tx, caller, request, request.resource_type)
     found = [state for state, _, _ in states]
+    patterns = {one.metric for one in wanted}
+    names = {(resource.id, one): matching(one, resource.metrics) for resource in found for one in patterns}
     metric_ids = {
-        (resource.id, one.metric): UUID(resource.metrics[one.metric])
-        for resource in found
-        for one in wanted
-        if one.metric in resource.metrics
+        UUID(resource.metrics[name]) for resource in found for one in patterns for name in names[resource.id, one]
     }
-    metrics = find_metrics(tx, caller, list(metric_ids.values()))
+    metrics = find_metrics(tx, caller, list(metric_ids))
     groups: dict[tuple[object, ...], References] = {}
     for resource, start_us, stop_us in states:
         values = tuple(attribute_of(resource, name) for name in request.groupby)
         group = groups.setdefault(values, References(dict(zip(request.groupby, values, strict=True))))
         own = [
-            Reference(metrics[metric_id], one, str(resource.id))
+            Reference(metrics[metric_id], one, str(resource.id), "" if name == one.metric else name)
             for one in wanted
-            if (metric_id := metric_ids.get((resource.id, one.metric))) in metrics and metric_id is not None
+            for name in names[resource.id, one.metric]
+            if (metric_id := UUID(resource.metrics[name])) in metrics
         ]
         if own:
             group.resources.append(resource)
@@ -286,6 +294,12 @@ def by_resource(
     if not filled:
         raise MetricsNotFound(sorted({one.metric for one in wanted}))
     return filled
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """Return the names that a pattern with * and ? finds, in order; a name that is just like it goes before all others."""
+    there = set(names)
+    return [pattern] if pattern in there else sorted(fnmatch.filter(there, pattern))
 
 
 def find_states(
@@ -333,7 +347,7 @@ def common_granularities(
 def named(references: Iterable[Reference]) -> list[list[str]]:
     """Return references as Gnocchi names them in its faults."""
     return [
-        [*([reference.owner] if reference.owner else []), reference.wanted.metric, reference.wanted.aggregation]
+        [*([reference.owner] if reference.owner else []), reference.column.metric, reference.wanted.aggregation]
         for reference in references
     ]
 
@@ -357,7 +371,7 @@ def laid_out(
         grid = carried(grid, request.fill)
     if request.fill is None:
         grid = overlapping(grid, request, named(references))
-    columns = tuple(Column(reference.wanted, reference.owner) for reference in references)
+    columns = tuple(reference.column for reference in references)
     return Matrix(width, grid.times_us, grid.values, columns)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from foundation.database import Transaction
 from metering.aggregates import Series, UnknownMethod, aggregate_columns, grid_of, percentile_fraction
 from metering.model import BUCKET_METHODS, Window, WindowQuery
-from metering.operations import Column, Expression, Matrix, MetricWanted, evaluate, metrics_wanted, parse_operations
+from metering.operations import Column, Matrix, MetricWanted, evaluate, metrics_wanted
+from metering.operations_syntax import Expression, parse_operations
 from metering.rollups import bucket_start_us
 from metering.samples import instant_of, microseconds_of
 from metering.store import metrics as metric_store

@@ -358,6 +358,33 @@ def test_with_history_a_bucket_is_shared_out_to_the_groups_in_which_a_resource_w
     assert len(large["measures"]["measures"]["aggregated"]) == (1 if into < 3600 else 0)
 
 
+def test_a_pattern_stands_for_all_metrics_of_a_resource_that_it_fits(admin: Person, demo: Person) -> None:
+    kind = a_kind(admin)
+    policy = {"archive_policy_name": "medium"}
+    names = ("disk.vda.bytes", "disk.vdb.bytes", "cpu")
+    vms = [a_resource(demo, kind, metrics=dict.fromkeys(names, policy)) for _ in "ab"]
+    for number, vm in enumerate(vms):
+        for place, name in enumerate(names):
+            post(demo, f"/v1/metric/{vm['metrics'][name]}/measures", ((0, 10 * number + place),))
+    path = "/v1/aggregates?granularity=60"
+
+    def ask(operations: object) -> Any:
+        status, told = demo.send("POST", path, {"operations": operations, "resource_type": kind, "search": {}})
+        return told["measures"] if status == 200 else (status, told)
+
+    disks = ask("(metric disk.* mean)")
+    assert {owner: {name: own["mean"][0][2] for name, own in found.items()} for owner, found in disks.items()} == {
+        vms[0]["id"]: {"disk.vda.bytes": 0, "disk.vdb.bytes": 1},
+        vms[1]["id"]: {"disk.vda.bytes": 10, "disk.vdb.bytes": 11},
+    }
+    assert ask("(aggregate sum (metric disk.vd?.bytes mean))")["aggregated"][0][2] == 22
+    assert ask(["*", ["metric", "disk.*", "mean"], 2])[vms[1]["id"]]["disk.vdb.bytes"]["mean"][0][2] == 22
+    assert ask("(+ (metric disk.* mean) (metric disk.* mean))")[vms[0]["id"]]["disk.vdb.bytes"]["mean"][0][2] == 2
+    status, told = ask("(+ (metric disk.* mean) (metric cpu mean))")
+    assert (status, "name the metrics" in str(told)) == (400, True)
+    assert ask("(metric net.* mean)")[0] == 404
+
+
 def test_the_status_counts_what_waits_and_the_health_is_told_to_anybody(admin: Person, demo: Person) -> None:
     metric = a_metric(demo, (0, 1))
     status, body = admin.send("GET", "/v1/status")

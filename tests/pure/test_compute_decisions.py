@@ -18,6 +18,7 @@ from compute.lifecycle import (
     Transition,
     decide_transition,
     derive_status,
+    lifecycle_payload,
     require_rebootable,
     require_startable,
     require_stoppable,
@@ -366,3 +367,22 @@ def test_a_refusal_names_every_limit_in_novas_words() -> None:
     assert decision.message == (
         "Quota exceeded for cores, instances: Requested 4, 2, but already used 4, 9 of 4, 10 cores, instances"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "launched_at", "told"),
+    [
+        (LifecycleKind.CREATE, None, {"created_at": 0, "launched_at": 9}),
+        (LifecycleKind.STOP, 3, {"created_at": 0, "launched_at": 3}),
+        (LifecycleKind.DELETE, 3, {"created_at": 0, "launched_at": 3, "deleted_at": 9}),
+        (LifecycleKind.DELETE, None, {"created_at": 0, "deleted_at": 9}),
+    ],
+)
+def test_an_event_tells_when_the_instance_was_ordered_first_ran_and_ended(
+    kind: LifecycleKind, launched_at: int | None, told: dict[str, int]
+) -> None:
+    launched = None if launched_at is None else NOW + timedelta(seconds=launched_at)
+    instance = replace(an_instance(), launched_at=launched)
+    payload = lifecycle_payload(instance, kind, at=NOW + timedelta(seconds=9), event_id=UUID(int=1))
+    seconds = {name: (datetime.fromisoformat(at) - NOW).total_seconds() for name, at in payload["attributes"].items()}
+    assert seconds == told

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from foundation.errors import Invalid
 from metering.aggregates import METHODS, Grid, Series, aggregate_columns, grid_of, percentile_fraction, resample
-from metering.operations import Column, Matrix, MetricWanted, evaluate, metrics_wanted, parse_operations
+from metering.operations import Column, Matrix, MetricWanted, evaluate, metrics_wanted
+from metering.operations_syntax import parse_operations
 
 NAN = math.nan
 MINUTE_US = 60_000_000

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.aggregates import Grid, resample
-from metering.operations import Column, Matrix, MetricWanted, evaluate, parse_operations
+from metering.operations import Column, Matrix, MetricWanted, evaluate
+from metering.operations_syntax import parse_operations
 from metering.periods import CalendarPeriod, Width, calendar_period, starts_of
 
 DAY_US = 86_400_000_000

@@ -15,7 +15,7 @@ from foundation.ids import new_hex_id
 from identity.model import Caller, ProjectId, UserId
 from metering.archive_policies import Definition, new_policy
 from metering.model import SHARD_COUNT, Metric
-from metering.operations import parse_operations
+from metering.operations_syntax import parse_operations
 from metering.service import aggregating, measures, metrics, policies, roll_up_shard
 from metering.service.aggregating import AggregatesRequest, MeasuresRequest
 from metering.service.measures import Measures
