@@ -18,7 +18,7 @@ from alarms import webhook
 from compute import service as compute
 from entrypoints import wiring
 from entrypoints.logs import configure_logs
-from entrypoints.queue import TICK_EXPIRES_S, app, settings
+from entrypoints.queue import ROLL_UP_EXPIRES_S, TICK_EXPIRES_S, app, settings
 from foundation import outbox
 from foundation.clock import utc_now
 from foundation.database import Pool, Transaction, open_pool, transaction
@@ -152,7 +152,7 @@ def tick() -> None:
             (keep_samples, metering.is_retention_due(tx, now=now)),
         ]
     for shard in due_shards:
-        roll_up.apply_async((shard,), expires=TICK_EXPIRES_S)
+        roll_up.apply_async((shard,), expires=ROLL_UP_EXPIRES_S)
     for wake, is_due in wanted:
         if is_due:
             wake.apply_async(expires=TICK_EXPIRES_S)

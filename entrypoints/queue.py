@@ -12,6 +12,8 @@ TICK_INTERVAL_S = 0.5
 """What waits, waits half of this on average: at a second, rollups were more than a second behind in one case of a hundred."""
 TICK_EXPIRES_S = 5
 """A tick that waited longer is thrown away: the next one finds the same work."""
+ROLL_UP_EXPIRES_S = 1
+"""Under load shards are named again sooner than they are rolled up: what piled up would keep all else that is due, alarms too, waiting."""
 HOUSEKEEPING_INTERVAL_S = 300.0
 
 

@@ -21,7 +21,7 @@ TOO_LONG_DIVISOR = 32
 
 
 def dirty_shards(tx: Transaction) -> Sequence[int]:
-    """Return the shards that have something to roll up, so that only those are woken."""
+    """Return the shards that have something to roll up, so that only those are woken, the one that waits longest first."""
     return rollups.list_dirty_shards(tx)
 
 

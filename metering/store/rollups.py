@@ -172,12 +172,14 @@ def unlock_shard(connection: Transaction, shard: int) -> None:
 
 
 DIRTY_SHARDS: LiteralString = """
-    SELECT shard FROM generate_series(0, %s - 1) shard WHERE EXISTS (SELECT FROM dirty_mark WHERE dirty_mark.shard = shard.shard)
+    SELECT shard FROM generate_series(0, %s - 1) shard
+    CROSS JOIN LATERAL (SELECT id FROM dirty_mark WHERE dirty_mark.shard = shard.shard ORDER BY id LIMIT 1) oldest
+    ORDER BY oldest.id
 """
 
 
 def list_dirty_shards(tx: Transaction) -> Sequence[int]:
-    """Return the shards that have marks."""
+    """Return the shards that have marks, the one whose marks wait longest first."""
     return [int(row[0]) for row in tx.execute(DIRTY_SHARDS, (SHARD_COUNT,))]
 
 

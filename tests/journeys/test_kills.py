@@ -19,6 +19,8 @@ from typing import Any, LiteralString
 import httpx2
 import psycopg
 import pytest
+import redis
+from redis.exceptions import OutOfMemoryError
 
 from entrypoints.demo_cloud import DemoCloud
 from provision import redis_server, timescaledb
@@ -207,6 +209,21 @@ def test_a_broker_that_is_lost_with_all_it_holds_costs_nothing(plant: Plant, led
     time.sleep(2)
     plant.start_broker()
     eventually(lambda: plant.query(OLDEST_MARK_IS_YOUNG), within_s=HEAL_S_MAX, what="rollups after the loss")
+
+
+def test_a_broker_that_has_no_memory_left_costs_nothing(plant: Plant, ledger: Ledger) -> None:
+    broker: Any = redis.Redis(unix_socket_path=str(plant.broker_folder / redis_server.SOCKET_NAME))
+    try:
+        broker.config_set("maxmemory", 1)
+        with pytest.raises(OutOfMemoryError):
+            broker.set("anything", "more")
+        before = len(ledger.acknowledged)
+        time.sleep(4)
+        assert len(ledger.acknowledged) > before
+    finally:
+        broker.config_set("maxmemory", redis_server.MEMORY)
+        broker.close()
+    eventually(lambda: plant.query(OLDEST_MARK_IS_YOUNG), within_s=HEAL_S_MAX, what="rollups after the want")
 
 
 def test_a_broker_that_hangs_keeps_no_request_waiting(plant: Plant, ledger: Ledger) -> None:

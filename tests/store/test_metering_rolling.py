@@ -2,9 +2,11 @@
 
 import pytest
 
-from foundation.database import Pool
+from foundation.database import Pool, Transaction
 from foundation.errors import Unavailable
-from metering.service import shard_lease
+from metering.rollups import DirtyRanges
+from metering.service import dirty_shards, shard_lease
+from metering.store.measures import mark_dirty
 
 
 def test_a_full_disk_under_a_roller_is_said_to_be_one(pool: Pool) -> None:
@@ -25,3 +27,10 @@ def test_a_roller_whose_connection_dies_leaves_its_shard_to_the_next(pool: Pool)
         roller.execute("SELECT 1")
     with shard_lease(pool, 1) as again:
         assert again is not None
+
+
+def test_the_shard_that_waits_longest_is_named_first(tx: Transaction) -> None:
+    tx.execute("DELETE FROM dirty_mark")
+    for shard in (5, 2, 7, 2, 5):
+        mark_dirty(tx, [DirtyRanges(shard, [shard], [0], [1])])
+    assert dirty_shards(tx) == [5, 2, 7]
