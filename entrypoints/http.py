@@ -37,11 +37,11 @@ COLLECT_AFTER_OBJECTS = 20_000
 def make_server(application: Starlette, settings: Settings) -> Server:
     """Build the server in this very process: a second one only to watch it would cost memory and give nothing here."""
     path = settings.socket_path
-    host, _, port = "127.0.0.1:0".rpartition(":") if path is not None else settings.listen.rpartition(":")
+    host, port = ("127.0.0.1", 0) if path is not None else machine.parse_listen(settings.listen)
     server = Server(
         application,
-        address=host.strip("[]"),
-        port=int(port),
+        address=host,
+        port=port,
         uds=path,
         interface=Interfaces.ASGI,
         websockets=False,

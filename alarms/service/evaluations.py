@@ -67,21 +67,21 @@ def evaluate_due(
     too long alone, or cannot be read at all, waits for SLOW_AGAIN_AFTER in the state that it has with the reason told, so that
     it stops no other.
     """
+    patience = patience or Patience()
     claimed = store.claim_due(tx, now, limit=min(limit, EVALUATE_MAX))
-    for alarm_id, fault in claimed.broken.items():
-        log.error("alarm.broken", alarm_id=str(alarm_id), fault=fault)
-        _put_off(
-            tx, alarm_id, f"its stored settings are none that we take any more ({fault}): tell the operator", now=now
-        )
+    if claimed.broken:
+        log.error("alarms.broken", faults={str(alarm_id): fault for alarm_id, fault in claimed.broken.items()})
+        why = "its stored settings are none that we take any more ({}): tell the operator"
+        _put_off(tx, {alarm_id: why.format(fault) for alarm_id, fault in claimed.broken.items()}, now=now)
     if not claimed.alarms:
         return EvaluationResult(0, 0)
     asleep = [alarm for alarm in claimed.alarms if not is_within(alarm.spec.time_constraints, now)]
     sleeping = {alarm.id for alarm in asleep}
     awake = [alarm for alarm in claimed.alarms if alarm.id not in sleeping]
     store.postpone(tx, [(alarm.id, next_evaluation(alarm, now)) for alarm in asleep])
-    judged, verdicts = judge_in_time(tx, awake, now=now, patience=patience or Patience())
+    judged, verdicts = judge_in_time(tx, awake, now=now, patience=patience)
     if verdicts is None:
-        _put_off(tx, judged[0].id, AlarmTooSlow((patience or Patience()).alone_s).message, now=now)
+        _put_off(tx, {judged[0].id: AlarmTooSlow(patience.alone_s).message}, now=now)
         return EvaluationResult(0, 0, slow=judged[0].id)
     store.record_judged(tx, [_to_judged(alarm, verdicts[alarm.id], now) for alarm in judged], now=now)
     transitions = [_to_transition(alarm, verdicts[alarm.id], now) for alarm in judged]
@@ -91,10 +91,11 @@ def evaluate_due(
     return EvaluationResult(len(judged), sum(transition.is_change for transition in transitions))
 
 
-def _put_off(tx: Transaction, alarm_id: UUID, why: str, *, now: datetime) -> None:
+def _put_off(tx: Transaction, reasons: Mapping[UUID, str], *, now: datetime) -> None:
     next_at = now + SLOW_AGAIN_AFTER
-    reason = f"Not judged at {now:%H:%M:%S} UTC, and next tried at {next_at:%H:%M:%S}: {why}"
-    store.put_off(tx, alarm_id, next_at=next_at, reason=reason[:REASON_LENGTH_MAX])
+    head = f"Not judged at {now:%H:%M:%S} UTC, and next tried at {next_at:%H:%M:%S}: "
+    told = {alarm_id: (head + why)[:REASON_LENGTH_MAX] for alarm_id, why in reasons.items()}
+    store.put_off(tx, told, next_at=next_at)
 
 
 def judge_in_time(

@@ -328,13 +328,15 @@ def postpone(tx: Transaction, postponed: Sequence[tuple[UUID, datetime]]) -> Non
 
 
 PUT_OFF: LiteralString = """
-    UPDATE alarm SET next_evaluation_at = %(next_at)s, state_reason = %(reason)s WHERE id = %(id)s
+    UPDATE alarm SET next_evaluation_at = %(next_at)s, state_reason = u.reason
+    FROM unnest(%(ids)s::uuid[], %(reasons)s::text[]) AS u (id, reason)
+    WHERE alarm.id = u.id
 """
 
 
-def put_off(tx: Transaction, alarm_id: UUID, *, next_at: datetime, reason: str) -> None:
-    """Reschedule an alarm that could not be judged, and tell its owner why; its state stands."""
-    tx.execute(PUT_OFF, {"id": alarm_id, "next_at": next_at, "reason": reason})
+def put_off(tx: Transaction, reasons: Mapping[UUID, str], *, next_at: datetime) -> None:
+    """Reschedule alarms that could not be judged, and tell their owners why; their states stand."""
+    tx.execute(PUT_OFF, {"ids": list(reasons), "reasons": list(reasons.values()), "next_at": next_at})
 
 
 SET_STATE: LiteralString = """

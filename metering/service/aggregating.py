@@ -36,6 +36,7 @@ from metering.store.metrics import find_served_metric
 from metering.visibility import viewer_of
 
 RESOURCES_MAX = 10_000
+METRICS_MAX = 50_000
 POINTS_MAX = 1_000_000
 Filling: TypeAlias = Literal["null", "dropna", "ffill", "bfill", "full_ffill", "full_bfill"]
 ALWAYS = (LONG_AGO_US, FAR_AHEAD_US)
@@ -273,6 +274,11 @@ def by_resource(
     metric_ids = {
         UUID(resource.metrics[name]) for resource in found for one in patterns for name in names[resource.id, one]
     }
+    if len(metric_ids) > METRICS_MAX:
+        raise Invalid(
+            f"the operations name {len(metric_ids)} metrics, at most {METRICS_MAX} at once: narrow the search or the pattern",
+            field="operations",
+        )
     metrics = find_metrics(tx, caller, list(metric_ids))
     groups: dict[tuple[object, ...], References] = {}
     for resource, start_us, stop_us in states:

@@ -73,6 +73,14 @@ VALUE_OF: Mapping[LiteralString, LiteralString] = {
 }
 """What each of model.BUCKET_METHODS makes of a bucket's statistics."""
 
+IS_ANY_UNKEPT: LiteralString = """EXISTS (
+        SELECT FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[]) AS u (metric_key, granularity_us)
+        JOIN metric c ON c.key = u.metric_key
+        WHERE NOT EXISTS (
+            SELECT FROM archive_policy_granularity g
+            WHERE g.archive_policy_name = c.archive_policy_name AND g.granularity_us = u.granularity_us))"""
+"""Whether some of the widths that are asked are in no rollups, so that all of it is read from raw."""
+
 VALUE_OF_METHOD: LiteralString = (
     "CASE %(method)s "
     + " ".join(["WHEN '" + method + "' THEN " + value for method, value in VALUE_OF.items()])

@@ -5,7 +5,7 @@ from typing import LiteralString
 from uuid import UUID
 
 from foundation.database import Transaction
-from metering.changes import SeenIntervals
+from metering.changes import SeenIntervals, oldest_unseen
 
 LOOKED_AT: LiteralString = """
     WITH looked_at AS MATERIALIZED (
@@ -167,7 +167,7 @@ def parameters_of(intervals: SeenIntervals) -> dict[str, object]:
         "starts": [one.interval.start for one in ordered],
         "ends": [one.interval.end for one in ordered],
         "snapshots": [one.seen for one in ordered],
-        "unseen": [one.seen.split(":", 1)[0] for one in ordered],
+        "unseen": [str(oldest_unseen(one.seen)) for one in ordered],
         "floors": floors,
         "lowest": floors[0],
         "first": ordered[0].interval.start,

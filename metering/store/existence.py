@@ -93,7 +93,7 @@ FOLLOW_EVENT: LiteralString = (
 
 def hold_resource(tx: Transaction, event: ResourceEvent) -> None:
     """Lock the resource that an event is about, made as the event says where it is not there."""
-    hold_told_resource(tx, parameters_of(event))
+    hold_told_resource(tx, event.resource_id, parameters_of(event))
 
 
 def follow_event(tx: Transaction, event: ResourceEvent) -> None:

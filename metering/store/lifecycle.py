@@ -124,7 +124,7 @@ def facts_of(event: LifecycleEvent, *, attributes: Mapping[str, str]) -> dict[st
 
 def hold_instance(tx: Transaction, event: LifecycleEvent, *, attributes: Mapping[str, str]) -> None:
     """Lock the resource of the instance that an event is about, made as the event says where it is not there."""
-    hold_told_resource(tx, facts_of(event, attributes=attributes))
+    hold_told_resource(tx, event.instance_id, facts_of(event, attributes=attributes))
 
 
 def follow_event(tx: Transaction, event: LifecycleEvent, *, attributes: Mapping[str, str]) -> None:

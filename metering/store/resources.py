@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import sql
@@ -266,12 +266,11 @@ MAKE_TOLD: LiteralString = """
 """
 
 
-def hold_told_resource(tx: Transaction, facts: Mapping[str, object]) -> None:
+def hold_told_resource(tx: Transaction, resource_id: UUID, facts: Mapping[str, object]) -> None:
     """Lock the resource that a fact is about, made as the fact says where it is not there.
 
     What else was told of it is read after this, and not before: of two facts of one moment, each would take itself for the latest.
     """
-    resource_id = cast(UUID, facts["id"])
     if not lock_resource(tx, resource_id):
         tx.execute(MAKE_TOLD, facts)
         held = lock_resource(tx, resource_id)

@@ -7,7 +7,7 @@ from typing import Any, LiteralString
 import numpy as np
 
 from foundation.database import Transaction
-from metering.store.asked import VALUE_OF_METHOD, AskedColumns, BucketColumns, SeriesAsked, asked_columns
+from metering.store.asked import IS_ANY_UNKEPT, VALUE_OF_METHOD, AskedColumns, BucketColumns, SeriesAsked, asked_columns
 from metering.store.chunks import require_few_chunks_read
 from metering.store.fragments import STATISTICS, TOUCHED, TRACED
 from metering.store.measures import POSTGRES_EPOCH_US
@@ -181,19 +181,12 @@ def read_buckets(tx: Transaction, asked: Sequence[SeriesAsked], *, method: str) 
     return read_packed(tx, READ_BUCKETS, {**columns, "from_rollups": True, "method": method})
 
 
-IS_ANY_UNKEPT: LiteralString = """
-    SELECT EXISTS (
-        SELECT FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[]) AS u (metric_key, granularity_us)
-        JOIN metric c ON c.key = u.metric_key
-        WHERE NOT EXISTS (
-            SELECT FROM archive_policy_granularity g
-            WHERE g.archive_policy_name = c.archive_policy_name AND g.granularity_us = u.granularity_us))
-"""
+ASK_ANY_UNKEPT: LiteralString = "SELECT " + IS_ANY_UNKEPT
 
 
 def is_any_unkept(tx: Transaction, asked: AskedColumns) -> bool:
     """Tell whether some of the widths that are asked are in no rollups, so that all of it is read from raw."""
-    row = tx.execute(IS_ANY_UNKEPT, {**asked}).fetchone()
+    row = tx.execute(ASK_ANY_UNKEPT, {**asked}).fetchone()
     return row is not None and bool(row[0])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.database import Transaction
-from metering.store.asked import EMPTY, VALUE_OF, VALUE_OF_METHOD, AskedColumns, BucketColumns
+from metering.store.asked import EMPTY, IS_ANY_UNKEPT, VALUE_OF, VALUE_OF_METHOD, AskedColumns, BucketColumns
 from metering.store.measures import POSTGRES_EPOCH_US
 
 READ_SETTLED: LiteralString = (
@@ -17,12 +17,9 @@ READ_SETTLED: LiteralString = (
             SELECT FROM dirty_mark d
             CROSS JOIN LATERAL unnest(d.metric_keys, d.first_ats) AS u (metric_key, first_at)
             WHERE d.shard = ANY(%(shards)s) AND u.metric_key = ANY(%(keys)s::bigint[]) AND u.first_at < %(stop_max)s)
-        AND NOT EXISTS (
-            SELECT FROM unnest(%(keys)s::bigint[], %(granularities)s::bigint[]) AS u (metric_key, granularity_us)
-            JOIN metric c ON c.key = u.metric_key
-            WHERE NOT EXISTS (
-                SELECT FROM archive_policy_granularity g
-                WHERE g.archive_policy_name = c.archive_policy_name AND g.granularity_us = u.granularity_us)) AS is_so
+        AND NOT """
+    + IS_ANY_UNKEPT
+    + """ AS is_so
     )
     SELECT a.metric_key, a.granularity_us, r.buckets, r.values
     FROM settled
