@@ -1,8 +1,7 @@
 """Builders of what compute's tests need: a host, an image, a project with a network, a launch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from typing import Any, LiteralString
 from uuid import UUID
@@ -11,8 +10,8 @@ from compute import service
 from compute.hypervisor.contract import HostCapacity, Leftovers, ObservedInstance, PowerState, StopReason
 from compute.model import HostObservation, HostSession, Image, Instance, LaunchRequest
 from foundation.database import Transaction
-from foundation.ids import new_hex_id
-from identity.model import Caller, ProjectId, UserId
+from identity.model import Caller
+from tests.identity_builders import a_caller
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FREE_CIDRS = tuple(IPv4Network(f"10.77.{number}.0/24") for number in range(128))
@@ -25,21 +24,6 @@ MANIFEST: dict[str, Any] = {
     "initramfs": {"file": "initramfs", "format": "raw", "size_bytes": 200, "sha256": "b" * 64},
     "disk": {"file": "disk", "format": "qcow2", "size_bytes": 300, "sha256": "c" * 64},
 }
-
-
-def a_caller(project_id: str | None = None, *, roles: Sequence[str] = ("member", "reader")) -> Caller:
-    """A member of a project of its own."""
-    project = ProjectId(project_id or new_hex_id())
-    return Caller(
-        user_id=UserId(new_hex_id()),
-        user_name="ada",
-        project_id=project,
-        project_name="demo",
-        roles=frozenset(roles),
-        is_system=False,
-        token_hash=b"",
-        expires_at=NOW + timedelta(days=1),
-    )
 
 
 INSERT_DOMAIN: LiteralString = (

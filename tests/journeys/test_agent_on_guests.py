@@ -26,8 +26,9 @@ from compute.model import Instance, LaunchRequest
 from entrypoints.bootstrap import choose_subnets, read_manifest
 from foundation.database import Pool, open_pool, transaction
 from foundation.ids import new_hex_id, new_id
-from tests.compute_builders import a_caller, a_project
+from tests.compute_builders import a_project
 from tests.conftest import ROOT, migrate, with_database
+from tests.identity_builders import a_caller
 
 pytestmark = pytest.mark.guests
 

@@ -24,7 +24,7 @@ from compute.model import Port
 from compute.service.keypairs import fingerprint_of_key
 from compute.service.launches import hostname_of_name
 from foundation.errors import Invalid
-from tests.compute_builders import a_caller
+from tests.identity_builders import a_caller
 from tests.pure.test_compute_decisions import NOW, an_instance
 
 IMAGE = "01a1fc37-0ff7-7347-b743-d6ce5c5c2931"

@@ -26,8 +26,9 @@ from entrypoints.host_agent import AgentSettings, HostAgent
 from foundation.database import Pool, open_pool, transaction
 from foundation.errors import Unavailable
 from foundation.ids import new_hex_id
-from tests.compute_builders import NOW, Cloud, a_caller, a_cloud, a_launch
+from tests.compute_builders import NOW, Cloud, a_cloud, a_launch
 from tests.conftest import migrate, with_database
+from tests.identity_builders import a_caller
 
 POLL_INTERVAL_S = 60
 DATABASE_WAIT_S = 0.5

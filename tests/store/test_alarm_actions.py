@@ -12,7 +12,8 @@ from foundation.ids import new_id
 from orchestration import alarm_actions
 from scaling import service as scaling
 from scaling.model import AdjustmentType, GroupSpec, LaunchTemplate, PolicySpec
-from tests.compute_builders import NOW, Cloud, a_caller, a_cloud
+from tests.compute_builders import NOW, Cloud, a_cloud
+from tests.identity_builders import a_caller
 
 
 def a_group(tx: Transaction, cloud: Cloud) -> tuple[UUID, str]:

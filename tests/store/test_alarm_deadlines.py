@@ -15,7 +15,7 @@ from foundation.database import Pool, transaction
 from foundation.ids import new_id
 from identity.model import Caller
 from tests.alarm_builders import NOW, an_alarm, feed
-from tests.compute_builders import a_caller
+from tests.identity_builders import a_caller
 
 ALARMS = 8
 

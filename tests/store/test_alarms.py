@@ -38,7 +38,7 @@ from identity.model import Caller
 from metering.model import Sample
 from metering.service import ingest_samples
 from tests.alarm_builders import NOW, an_alarm, feed
-from tests.compute_builders import a_caller
+from tests.identity_builders import a_caller
 
 URL = "https://hooks.example/alarm"
 

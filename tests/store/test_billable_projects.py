@@ -1,30 +1,16 @@
 """Which projects can be billed, asked for many as for one."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from api.native.billing import chosen_project, chosen_projects
 from billing.service import require_projects
 from foundation.database import Transaction
 from foundation.ids import new_hex_id, new_id
-from identity.model import Caller, ProjectId, ProjectNotFound, UserId
+from identity.model import ProjectNotFound
 from metering import service
+from tests.identity_builders import a_caller
 from tests.metering_builders import RECEIVED_AT, a_sample
 from tests.statements import counted_statements
-
-
-def a_caller(role: str) -> Caller:
-    return Caller(
-        user_id=UserId(new_hex_id()),
-        user_name="somebody",
-        project_id=ProjectId(new_hex_id()),
-        project_name="p",
-        roles=frozenset({role}),
-        is_system=False,
-        token_hash=b"",
-        expires_at=datetime(2030, 1, 1, tzinfo=UTC),
-    )
 
 
 def metered(tx: Transaction, count: int) -> list[str]:
@@ -51,7 +37,7 @@ def test_the_one_that_never_was_is_named(tx: Transaction) -> None:
 
 
 def test_only_an_admin_chooses_other_projects_and_each_counts_once(tx: Transaction) -> None:
-    member, admin, (first, second) = a_caller("member"), a_caller("admin"), metered(tx, 2)
+    member, admin, (first, second) = a_caller(roles=["member"]), a_caller(roles=["admin"]), metered(tx, 2)
     assert chosen_projects(tx, admin, [first, second, first, admin.project_id]) == [first, second, admin.project_id]
     assert chosen_projects(tx, member, [member.project_id]) == [member.project_id]
     assert chosen_project(tx, member, project_id=None) == member.project_id

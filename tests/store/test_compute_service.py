@@ -30,7 +30,6 @@ from tests.compute_builders import (
     MANIFEST,
     NOW,
     Cloud,
-    a_caller,
     a_capacity,
     a_cloud,
     a_guest,
@@ -39,6 +38,7 @@ from tests.compute_builders import (
     an_observation,
     launched,
 )
+from tests.identity_builders import a_caller
 
 SECOND = timedelta(seconds=1)
 PARTS = ("kernel", "initramfs", "disk")

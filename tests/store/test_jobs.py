@@ -16,7 +16,7 @@ from foundation.clock import utc_now
 from foundation.database import Pool, transaction
 from foundation.ids import new_hex_id, new_id
 from tests.alarm_builders import an_alarm, feed
-from tests.compute_builders import a_caller
+from tests.identity_builders import a_caller
 
 
 @pytest.fixture(autouse=True)

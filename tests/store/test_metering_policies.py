@@ -10,7 +10,7 @@ import pytest
 from foundation.database import Pool, Transaction, transaction
 from foundation.errors import Invalid
 from foundation.ids import new_hex_id
-from identity.model import Caller, ProjectId, UserId
+from identity.model import Caller
 from metering.archive_policies import Definition, new_policy
 from metering.errors import AggregationNotFound, ArchivePolicyNotFound
 from metering.model import SHARD_COUNT
@@ -18,23 +18,10 @@ from metering.service import aggregating, measures, metrics, policies, roll_up_s
 from metering.service.aggregating import MeasuresRequest
 from metering.service.measures import Measures
 from metering.service.metrics import MetricRequest
+from tests.identity_builders import a_caller
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE_US, HOUR_US, DAY_US = 60_000_000, 3_600_000_000, 86_400_000_000
-
-
-def a_caller() -> Caller:
-    """Return a member of a project of its own."""
-    return Caller(
-        user_id=UserId(new_hex_id()),
-        user_name="u",
-        project_id=ProjectId(new_hex_id()),
-        project_name="p",
-        roles=frozenset({"member"}),
-        is_system=False,
-        token_hash=b"",
-        expires_at=NOON,
-    )
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from orchestration.projects import ProjectInUse, delete_project
 from scaling import service as scaling
 from scaling.model import GroupSpec, LaunchTemplate
 from tests.alarm_builders import an_alarm
-from tests.compute_builders import NOW, a_caller, a_cloud, an_observation, launched
+from tests.compute_builders import NOW, a_cloud, an_observation, launched
+from tests.identity_builders import a_caller
 
 
 def a_token(tx: Transaction, name: str) -> Token:

@@ -1,6 +1,5 @@
 """Pushing measures of things that are only named: however many and in whatever order, in few statements and without standstill."""
 
-from datetime import UTC, datetime
 from threading import Thread
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from foundation.database import Pool, Transaction, transaction
 from foundation.errors import Invalid
 from foundation.ids import new_hex_id
-from identity.model import Caller, ProjectId, UserId
+from identity.model import Caller
 from metering.attributes import checked_type
 from metering.model import owned_resource_id
 from metering.samples import microseconds_of
@@ -17,21 +16,9 @@ from metering.service.measures import Measures
 from metering.service.policies import create_resource_type
 from metering.service.pushes import PushedResource, push_measures
 from metering.visibility import creator_of
+from tests.identity_builders import a_caller
 from tests.metering_builders import RECEIVED_AT, at
 from tests.statements import counted_statements
-
-
-def a_caller() -> Caller:
-    return Caller(
-        user_id=UserId(new_hex_id()),
-        user_name="telegraf",
-        project_id=ProjectId(new_hex_id()),
-        project_name="p",
-        roles=frozenset({"member"}),
-        is_system=False,
-        token_hash=b"",
-        expires_at=datetime(2030, 1, 1, tzinfo=UTC),
-    )
 
 
 def a_type(tx: Transaction) -> str:

@@ -8,29 +8,17 @@ from uuid import UUID
 import pytest
 
 from foundation.database import Transaction
-from foundation.ids import new_hex_id, new_id
-from identity.model import Caller, ProjectId, UserId
+from foundation.ids import new_id
+from identity.model import Caller, UserId
 from metering.errors import MeasuresRefused, MetricNotFound
 from metering.model import Resource
 from metering.service import metrics, resources
 from metering.service.metrics import MetricRequest
 from metering.service.resources import ResourceRequest
+from tests.identity_builders import a_caller
 from tests.statements import counted_statements
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-def a_caller() -> Caller:
-    return Caller(
-        user_id=UserId(new_hex_id()),
-        user_name="u",
-        project_id=ProjectId(new_hex_id()),
-        project_name="p",
-        roles=frozenset({"member"}),
-        is_system=False,
-        token_hash=b"",
-        expires_at=NOW,
-    )
 
 
 def a_resource(tx: Transaction, caller: Caller, *, metric_count: int) -> Resource:

@@ -1,7 +1,6 @@
 """What a resource's name means: its creator's own thing, and to others whom they may see under it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from foundation.database import Transaction
 from foundation.errors import Conflict, Invalid
 from foundation.ids import new_hex_id
-from identity.model import Caller, ProjectId, UserId
+from identity.model import Caller
 from metering import service
 from metering.attributes import checked_type
 from metering.errors import ResourceNotFound
@@ -22,20 +21,8 @@ from metering.service.metrics import MetricRequest
 from metering.service.resources import ResourceRequest
 from metering.store import resources as store
 from metering.visibility import creator_of
+from tests.identity_builders import a_caller
 from tests.metering_builders import RECEIVED_AT, T0, a_sample, at
-
-
-def a_caller(*, project: str = "", role: str = "member") -> Caller:
-    return Caller(
-        user_id=UserId(new_hex_id()),
-        user_name="somebody",
-        project_id=ProjectId(project or new_hex_id()),
-        project_name="p",
-        roles=frozenset({role}),
-        is_system=False,
-        token_hash=b"",
-        expires_at=datetime(2030, 1, 1, tzinfo=UTC),
-    )
 
 
 def make(tx: Transaction, caller: Caller, name: str, *, resource_type: str = "generic") -> Resource:
@@ -68,7 +55,7 @@ def test_two_creators_may_use_one_name_and_each_finds_their_own(tx: Transaction)
 
 def test_others_of_the_project_find_by_its_name_what_one_of_them_made(tx: Transaction) -> None:
     alice = a_caller()
-    colleague, name = a_caller(project=alice.project_id), f"web-{new_hex_id()}"
+    colleague, name = a_caller(alice.project_id), f"web-{new_hex_id()}"
     made = make(tx, alice, name)
     assert resources.get_resource(tx, colleague, name).id == made.id
     assert found(tx, colleague, f"id = '{name}'") == {made.id}
@@ -78,7 +65,7 @@ def test_others_of_the_project_find_by_its_name_what_one_of_them_made(tx: Transa
     own = make(tx, colleague, name)
     assert resources.get_resource(tx, colleague, name).id == own.id
     assert resources.get_resource(tx, alice, name).id == made.id
-    third = a_caller(project=alice.project_id)
+    third = a_caller(alice.project_id)
     with pytest.raises(Invalid, match="name one by its id") as refused:
         resources.get_resource(tx, third, name)
     assert {str(made.id), str(own.id)} <= set(refused.value.message.replace(",", " ").split())
@@ -109,7 +96,7 @@ def test_what_was_made_by_name_before_names_were_ones_own_is_not_made_twice(tx: 
 
 
 def test_an_admin_deletes_by_a_name_only_what_that_admin_made(tx: Transaction) -> None:
-    admin, member, name = a_caller(role="admin"), a_caller(), f"web-{new_hex_id()}"
+    admin, member, name = a_caller(roles=["admin"]), a_caller(), f"web-{new_hex_id()}"
     theirs = make(tx, member, name)
     assert found(tx, admin, f"id = '{name}'") == {theirs.id}
     search = parse_string_filter(f"id = '{name}'")
@@ -121,7 +108,7 @@ def test_an_admin_deletes_by_a_name_only_what_that_admin_made(tx: Transaction) -
 
 def test_a_name_that_several_have_is_told_apart_by_the_type(tx: Transaction) -> None:
     alice, kind, name = a_caller(), f"kind_{new_hex_id()}", f"web-{new_hex_id()}"
-    colleague, reader = a_caller(project=alice.project_id), a_caller(project=alice.project_id)
+    colleague, reader = a_caller(alice.project_id), a_caller(alice.project_id)
     policies.create_resource_type(tx, checked_type(kind, {}))
     make(tx, alice, name)
     typed = make(tx, colleague, name, resource_type=kind)

@@ -28,8 +28,9 @@ from scaling.model import (
     PolicySpec,
 )
 from scaling.service.templates import or_invalid
-from tests.compute_builders import NOW, Cloud, a_caller, a_cloud, a_guest, an_observation
+from tests.compute_builders import NOW, Cloud, a_cloud, a_guest, an_observation
 from tests.conftest import own_pool
+from tests.identity_builders import a_caller
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from foundation.database import Pool, Transaction
 from foundation.ids import new_hex_id
-from identity.model import Caller, ProjectId, UserId
+from identity.model import Caller
 from metering.archive_policies import Definition, new_policy
 from metering.model import SHARD_COUNT, Metric
 from metering.operations_syntax import parse_operations
@@ -21,6 +21,7 @@ from metering.service.aggregating import AggregatesRequest, MeasuresRequest
 from metering.service.measures import Measures
 from metering.service.metrics import MetricRequest
 from tests.conftest import own_pool
+from tests.identity_builders import a_caller
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NOON_S = int(NOON.timestamp())
@@ -46,19 +47,6 @@ def pool(cluster_url: str) -> Generator[Pool]:
     """A database of these tests alone: they roll up whatever there is."""
     with own_pool(cluster_url) as opened:
         yield opened
-
-
-def a_caller() -> Caller:
-    return Caller(
-        user_id=UserId(new_hex_id()),
-        user_name="u",
-        project_id=ProjectId(new_hex_id()),
-        project_name="p",
-        roles=frozenset({"member"}),
-        is_system=False,
-        token_hash=b"",
-        expires_at=NOON,
-    )
 
 
 def a_metric(tx: Transaction, caller: Caller) -> Metric:

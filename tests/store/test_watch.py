@@ -13,8 +13,8 @@ from metering.model import SHARD_COUNT
 from metering.service import ingest_samples, roll_up_shard, shard_lease
 from orchestration.watch import GAUGES, ServiceState, read_service_state
 from tests.alarm_builders import an_alarm
-from tests.compute_builders import a_caller
 from tests.conftest import own_pool
+from tests.identity_builders import a_caller
 from tests.metering_builders import RECEIVED_AT, a_sample
 
 
