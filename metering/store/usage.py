@@ -10,11 +10,21 @@ from psycopg.rows import class_row
 from foundation.database import Transaction
 from metering.model import ResourceUsage, SampleIncrease, Snapshot
 
-TAKE_SNAPSHOT: LiteralString = "SELECT pg_current_snapshot()::text"
+TAKE_SNAPSHOT: LiteralString = """
+    WITH taken AS (SELECT pg_current_snapshot() AS snapshot, pg_current_xact_id_if_assigned() AS own),
+    running AS (
+        SELECT pg_snapshot_xip(snapshot) AS xid FROM taken
+        UNION SELECT own FROM taken WHERE own < pg_snapshot_xmax(snapshot)
+    )
+    SELECT concat_ws(':', (SELECT coalesce(min(xid), pg_snapshot_xmax(snapshot)) FROM running), pg_snapshot_xmax(snapshot),
+        (SELECT coalesce(string_agg(xid::text, ',' ORDER BY xid), '') FROM running))
+    FROM taken
+"""
+"""PostgreSQL leaves the transaction that asks out of those that run: it would count as seen as soon as a younger one had ended."""
 
 
 def current_snapshot(tx: Transaction) -> Snapshot:
-    """Return what this statement sees."""
+    """Return what this statement sees of others' writes."""
     row = tx.execute(TAKE_SNAPSHOT).fetchone()
     assert row is not None
     return str(row[0])

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -143,6 +144,23 @@ def test_as_of_a_snapshot_later_writes_and_overwrites_do_not_show(pool: Pool) ->
     write((60, 210))
     assert used() == [60 + 90 + 120], "60 from the overwritten 40, then a reset to 90, then 120 more"
     assert used(snapshot) == [140]
+
+
+@pytest.mark.parametrize("others", [0, 1, 3])
+def test_a_snapshot_never_holds_its_own_transactions_writes_whoever_else_wrote_since(pool: Pool, others: int) -> None:
+    project, resource = a_project(), new_id()
+    interval = TimeInterval(at(0), at(600))
+    with transaction(pool) as tx:
+        batch = [a_sample(s, v, resource_id=resource, project_id=project) for s, v in ((0.0, 100.0), (60.0, 150.0))]
+        ingest_samples(tx, batch, received_at=RECEIVED_AT)
+        for _ in range(others):
+            with transaction(pool) as other:
+                other.execute("SELECT pg_current_xact_id()")
+        snapshot = take_snapshot(tx)
+        assert counter_usage(tx, project_id=project, meter="cpu", interval=interval, as_of=snapshot) == []
+        assert counter_usage(tx, project_id=project, meter="cpu", interval=interval) != []
+        row = tx.execute("SELECT %s::pg_snapshot::text", (snapshot,)).fetchone()
+        assert row == (snapshot,), "written as PostgreSQL writes it"
 
 
 def test_segments_come_from_the_facts_in_any_order(tx: Transaction) -> None:
