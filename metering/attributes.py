@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from foundation.errors import Invalid
-from metering.model import ResourceType, resource_id_of
+from metering.model import ResourceType
 
 TEXT_LENGTH_MAX = 255
 ATTRIBUTES_MAX = 100
@@ -39,7 +39,7 @@ def checked_value(name: str, rule: Mapping[str, Any], value: Any) -> Any:
             try:
                 return str(UUID(value))
             except ValueError:
-                return str(resource_id_of(value))
+                pass
         case "number" if isinstance(value, int | float) and not isinstance(value, bool):
             low, high = rule.get("min"), rule.get("max")
             if (low is None or value >= low) and (high is None or value <= high):
@@ -101,7 +101,7 @@ def check_bounds(attribute: str, rule: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class AttributeChange:
-    """An attribute to add by its definition, or to remove where that is None."""
+    """An attribute to add or change by its definition, or to remove where that is None."""
 
     name: str
     definition: Mapping[str, Any] | None
@@ -117,7 +117,7 @@ class TypeChange:
 
 
 def plan_type_change(former: ResourceType, changes: Sequence[AttributeChange]) -> TypeChange:
-    """Apply changes in order; raise Invalid for one that cannot be: a new required attribute needs options.fill."""
+    """Apply changes in order; raise Invalid for one that cannot be: what becomes required needs options.fill."""
     attributes = dict(former.attributes)
     fills: dict[str, Any] = {}
     for change in changes:
@@ -128,20 +128,37 @@ def plan_type_change(former: ResourceType, changes: Sequence[AttributeChange]) -
             fills.pop(change.name, None)
             continue
         made = checked_type(former.name, {change.name: change.definition}).attributes[change.name]
-        if change.name in attributes and attributes[change.name] != made:
-            raise Invalid(f"Invalid input: attribute '{change.name}' exists and cannot be changed", field=change.name)
+        known = attributes.get(change.name)
+        if known is not None:
+            require_wider(change.name, made, known=known, resource_type=former.name)
         if change.name in former.attributes and change.name not in attributes:
             raise Invalid(f"Invalid input: '{change.name}' cannot be removed and added at once", field=change.name)
         fill = change.definition.get("options", {}).get("fill")
-        if change.name not in attributes and fill is not None:
+        if fill is not None and (known is None or made["required"]):
             fills[change.name] = checked_value(change.name, made, fill)
-        elif change.name not in attributes and made["required"]:
+        elif made["required"] and not (known is not None and known["required"]):
             raise Invalid("Invalid input: required key not provided @ data['options']['fill']", field=change.name)
         attributes[change.name] = made
     if len(attributes) > ATTRIBUTES_MAX:
         raise Invalid(f"a resource type has at most {ATTRIBUTES_MAX} attributes", field="attributes")
     removed = [name for name in former.attributes if name not in attributes]
     return TypeChange(replace(former, attributes=attributes), fills, removed)
+
+
+def require_wider(name: str, made: Mapping[str, Any], *, known: Mapping[str, Any], resource_type: str) -> None:
+    """Raise Invalid where an attribute would be of another type, or resources may hold what it would not allow."""
+    if made["type"] != known["type"]:
+        raise Invalid(
+            f"Type update is not available yet. Changing {known['type']} to {made['type']} for attribute {name} of"
+            f" resource {resource_type}",
+            field=name,
+        )
+    for low in ("min", "min_length"):
+        if made.get(low) is not None and (known.get(low) is None or made[low] > known[low]):
+            raise Invalid(f"Invalid input: {low} can only become lower @ data['attributes']['{name}']", field=name)
+    for high in ("max", "max_length"):
+        if made.get(high) is not None and (known.get(high) is None or made[high] < known[high]):
+            raise Invalid(f"Invalid input: {high} can only become higher @ data['attributes']['{name}']", field=name)
 
 
 RESERVED = frozenset(

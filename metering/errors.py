@@ -27,6 +27,13 @@ class MetricNotFound(NotFound):
         super().__init__(f"Metric {metric} does not exist")
 
 
+class MetricUnknown(Invalid):
+    """What was to be given to a resource is no metric that the caller sees."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field="metrics")
+
+
 class ResourceNotFound(NotFound):
     """No such resource, or another project's."""
 
@@ -47,11 +54,19 @@ class AggregationNotFound(NotFound):
     def __init__(self, metric: object, method: str, granularity_s: float | None = None) -> None:
         where = "" if granularity_s is None else f" at granularity '{granularity_s}'"
         super().__init__(f"Aggregation method '{method}'{where} for metric {metric} does not exist")
-        self.metric, self.method = metric, method
+        self.metric, self.method, self.granularity_s = metric, method, granularity_s
 
 
 class WidthNotFound(AggregationNotFound):
     """The metric's archive policy keeps no buckets of this width."""
+
+
+class SearchedWidthUnknown(Invalid):
+    """A search for measures names a width of which a metric keeps none."""
+
+    def __init__(self, missing: WidthNotFound) -> None:
+        super().__init__(missing.message, field="granularity")
+        self.detail = {"granularity": missing.granularity_s, "aggregation_method": missing.method}
 
 
 class AggregationUnknown(NotFound):
@@ -76,10 +91,17 @@ class ArchivePolicyExists(Conflict):
 
 
 class ArchivePolicyRuleExists(Conflict):
-    """The name is taken."""
+    """The name of a new rule is taken."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Archive policy rule {name} already exists")
+
+
+class ArchivePolicyRuleNameTaken(Invalid):
+    """The name that a rule was to have from now on is another one's."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Archive policy rule {name} already exists", field="name")
 
 
 class NamedMetricExists(Conflict):
@@ -99,8 +121,8 @@ class SeveralCalled(Invalid):
 class ResourceExists(Conflict):
     """The id is taken."""
 
-    def __init__(self, resource: object) -> None:
-        super().__init__(f"Resource {resource} already exists")
+    def __init__(self, resource: object, *, why: str = "") -> None:
+        super().__init__(f"Resource {resource} already exists{why}")
 
 
 class ResourceTypeExists(Conflict):
@@ -140,8 +162,8 @@ class CannotAggregate(Invalid):
     """The metrics do not fit together."""
 
     def __init__(self, reason: str, detail: Sequence[Any] = ()) -> None:
-        super().__init__(f"Metrics can't being aggregated: {reason}")
-        self.cause = "Metrics can't being aggregated"
+        super().__init__(f"Metrics cannot be aggregated: {reason}")
+        self.cause = "Metrics cannot be aggregated"
         self.reason = reason
         self.detail = list(detail)
 
@@ -164,7 +186,14 @@ class MeasuresRefused(Forbidden):
 class MetricsNotFound(NotFound):
     """The operations name metrics that are not there, or are another project's."""
 
-    def __init__(self, metrics: Sequence[str], cause: str = "Metrics not found") -> None:
+    def __init__(self, metrics: Sequence[str]) -> None:
         super().__init__(f"Metrics not found: {', '.join(metrics)}")
-        self.cause = cause
+        self.cause = "Unknown metrics"
         self.detail = list(metrics)
+
+
+class NamedMetricsNotFound(NotFound):
+    """No resource of a search has any of the metrics that the operations name."""
+
+    def __init__(self, metrics: Sequence[str]) -> None:
+        super().__init__(f"Metric {list(metrics)} does not exist")

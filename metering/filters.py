@@ -153,10 +153,14 @@ def comparison(operator: Operator, attribute: str, value: object) -> Comparison:
     if operator is Operator.IN:
         if not isinstance(value, list | tuple):
             raise FilterInvalid("'in' takes a list of values")
+        if not value:
+            raise FilterInvalid(f"'in' takes at least one value for '{attribute[:60]}'")
         return Comparison(operator, attribute, tuple(scalar(one) for one in cast("Sequence[object]", value)))
     checked = scalar(value)
     if operator is Operator.LIKE and not isinstance(checked, str):
         raise FilterInvalid("'like' takes a text")
+    if operator is Operator.LIKE and attribute == "id":
+        raise FilterInvalid("'like' does not go with 'id': ids are compared as wholes")
     return Comparison(operator, attribute, checked)
 
 

@@ -266,6 +266,18 @@ class ResourceType:
     state: str = "active"
 
 
+PRODUCT_RESOURCE_TYPES = frozenset(
+    (
+        *("generic", "instance", "instance_disk", "instance_network_interface", "image", "volume", "volume_provider"),
+        *("volume_provider_pool", "network", "subnet", "router", "port", "security_group", "loadbalancer", "dns_zone"),
+        *("swift_account", "ceph_account", "identity", "ipmi", "stack", "host", "host_disk", "host_network_interface"),
+        *("nova_compute", "manila_share", "switch", "switch_port", "switch_table", "database_instance", "data_cluster"),
+        *("baremetal_node", "request_account", "event_subject"),
+    )
+)
+"""The types that are there from the start: what is metered is of them, so they stay."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What part of a list: at most `limit` rows after the one named `marker`, by (attribute, descending) in order."""

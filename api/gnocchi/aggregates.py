@@ -27,7 +27,8 @@ from metering.filters import Filter, parse_json_filter, parse_string_filter
 from metering.operations import Matrix
 from metering.operations_syntax import parse_operations
 from metering.service import aggregating, policies
-from metering.service.aggregating import AggregateGroup, AggregatesRequest, Filling
+from metering.service.aggregating import AggregateGroup
+from metering.service.referencing import AggregatesRequest, Filling
 
 router = new_router("/v1")
 GRANULARITIES_MAX = 20
@@ -146,7 +147,7 @@ def to_wire_group(
     body: dict[str, Any] = {"measures": tree}
     if with_references and wanted.resource_type is not None:
         types = {one.name: one for one in policies.list_resource_types(tx)}
-        body["references"] = [to_wire_resource(one, types[one.resource_type]) for one in group.resources]
+        body["references"] = [to_wire_resource(one, types.get(one.resource_type)) for one in group.resources]
     elif with_references:
         policy_of = {one.name: one for one in policies.list_archive_policies(tx)}
         body["references"] = [to_wire_metric(one, policy_of[one.archive_policy_name]) for one in group.metrics]

@@ -19,11 +19,12 @@ from foundation.errors import Invalid
 from identity.model import Caller
 from metering.aggregates import Series, method_of
 from metering.archive_policies import METHODS_ALL
-from metering.errors import AggregationUnknown, GranularityMissing, MetricsNotFound
+from metering.errors import AggregationUnknown, GranularityMissing, NamedMetricsNotFound
 from metering.operations_syntax import Expression
 from metering.periods import Width
 from metering.service import aggregating, metrics
-from metering.service.aggregating import AggregateGroup, AggregatesRequest
+from metering.service.aggregating import AggregateGroup
+from metering.service.referencing import AggregatesRequest
 
 router = new_router("/v1/aggregation")
 METRICS_MAX = 1_000
@@ -144,7 +145,7 @@ def aggregate_resources(
     asked = replace(wanted, frame=frame)
     try:
         groups = aggregating.aggregate(tx, caller, asked.over([name]))
-    except MetricsNotFound:
+    except NamedMetricsNotFound:
         return answer([])
     except GranularityMissing as error:
         raise error.of_metric from error

@@ -11,7 +11,14 @@ from api.body import UnreadableBody
 from api.context import context_of
 from api.faults import Fault
 from foundation.errors import Invalid
-from metering.errors import AggregationNotFound, CannotAggregate, MetricsNotFound, SeveralUnknown, WidthNotFound
+from metering.errors import (
+    AggregationNotFound,
+    CannotAggregate,
+    MetricsNotFound,
+    SearchedWidthUnknown,
+    SeveralUnknown,
+    WidthNotFound,
+)
 from metering.operations_syntax import OperationsInvalid
 
 INVALID_INPUT = "Invalid input: "
@@ -38,6 +45,8 @@ def described(request: Request, fault: Fault) -> object:
             return {"cause": fault.error.cause, "detail": fault.error.detail}
         case CannotAggregate():
             return {"cause": fault.error.cause, "reason": fault.error.reason, "detail": fault.error.detail}
+        case SearchedWidthUnknown():
+            return {"cause": "Aggregation does not exist", "detail": fault.error.detail}
         case UnreadableBody():
             return {"cause": "Unable to decode body", "reason": fault.message, "detail": []}
         case WidthNotFound():

@@ -198,7 +198,7 @@ def from_wire_type_patch(body: object) -> list[AttributeChange]:
 
 @router.patch("/resource_type/{name}")
 def update_type(tx: RequestTransaction, _: AdminCaller, name: str, body: JsonBody) -> Response:
-    """Add and remove attributes of a resource type; its resources are migrated in the same transaction."""
+    """Add, change and remove attributes of a resource type; its resources are migrated in the same transaction."""
     return answer(to_wire_type(policies.update_resource_type(tx, name, changes=from_wire_type_patch(body))))
 
 

@@ -1,7 +1,7 @@
 """Resources, their history, and searching them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -28,8 +28,10 @@ from metering.service.resources import ResourceRequest
 
 router = new_router("/v1")
 EPOCH = OLDEST
+RESOURCE_ID_LENGTH_MAX = 289
+"""As in Gnocchi."""
 SORTS_DEFAULT = (("revision_start", False), ("started_at", False))
-COMMON_FIELDS = frozenset({"id", "project_id", "user_id", "started_at", "ended_at", "metrics", "creator", "type"})
+TOLD_FIELDS = frozenset({"project_id", "user_id", "started_at", "ended_at", "metrics"})
 
 
 def read_filter(raw: RawBody, filter: Annotated[str | None, Query()] = None) -> Filter | None:
@@ -58,13 +60,13 @@ def from_wire_metrics(value: object) -> dict[str, "MetricRequest | UUID"]:
     return wanted
 
 
-def split_fields(body: object) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part a resource's body into the fields that every resource has and the attributes of its type."""
+def split_fields(body: object, *, told: Set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part a resource's body into the fields that are told of every resource and the attributes of its type."""
     if not isinstance(body, dict):
         raise Invalid("Invalid input: expected an object")
     fields = cast("dict[str, Any]", body)
-    common = {name: value for name, value in fields.items() if name in COMMON_FIELDS}
-    return common, {name: value for name, value in fields.items() if name not in COMMON_FIELDS}
+    common = {name: value for name, value in fields.items() if name in told}
+    return common, {name: value for name, value in fields.items() if name not in told}
 
 
 def to_wire(tx: Transaction, resource: Resource) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def to_wire_page(
     types = {one.name: one for one in policies.list_resource_types(tx)}
     is_whole = page.with_details or resource_type != "generic"
     body = [
-        to_wire_resource(one, types[one.resource_type])
+        to_wire_resource(one, types.get(one.resource_type))
         if is_whole
         else to_wire_resource(replace(one, attributes={}), None)
         for one in found
@@ -198,8 +200,8 @@ def create_resource(
 ) -> Response:
     """Make a resource."""
     now = context_of(request).clock()
-    common, attributes = split_fields(body)
-    name = from_wire_text(common, "id")
+    common, attributes = split_fields(body, told=TOLD_FIELDS | {"id"})
+    name = from_wire_text(common, "id", length_max=RESOURCE_ID_LENGTH_MAX)
     if name is None:
         raise Invalid("Invalid input: required key not provided @ data['id']", field="id")
     if "/" in name:
@@ -247,7 +249,7 @@ def update_resource(
     """Change a resource."""
     now = context_of(request).clock()
     check_precondition(request, tx, caller, resource_type=resource_type, name=name)
-    common, attributes = split_fields(body)
+    common, attributes = split_fields(body, told=TOLD_FIELDS)
     changes: dict[str, Any] = {
         field: from_wire_text(common, field) or "" for field in ("project_id", "user_id") if field in common
     }

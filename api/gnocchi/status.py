@@ -35,16 +35,8 @@ async def list_versions(request: Request) -> Response:
 async def show_version(request: Request) -> Response:
     """Say what the version has."""
     names = (
-        "archive_policy",
-        "archive_policy_rule",
-        "metric",
-        "batch",
-        "resource",
-        "resource_type",
-        "search",
-        "aggregates",
-        "capabilities",
-        "status",
+        *("aggregates", "aggregation", "archive_policy", "archive_policy_rule", "batch", "capabilities", "influxdb"),
+        *("metric", "prometheus", "resource", "resource_type", "search", "status"),
     )
     links: list[dict[str, str]] = [{"rel": "self", "href": f"{base_of(request)}/v1"}]
     links += [{"rel": name, "href": f"{base_of(request)}/v1/{name}"} for name in names]

@@ -1,10 +1,8 @@
-"""Measures of one metric, and Gnocchi's `aggregates` over many: which metrics, which buckets, then the operations."""
+"""Measures of one metric, and Gnocchi's `aggregates` over many: which buckets of them, then the operations."""
 
-import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -19,26 +17,21 @@ from metering.errors import (
     CannotAggregate,
     GranularityMissing,
     MetricNotFound,
-    MetricsNotFound,
+    SearchedWidthUnknown,
     WidthNotFound,
 )
-from metering.filters import Filter
-from metering.model import Listing, Metric, Resource
-from metering.operations import Column, Matrix, MetricWanted, evaluate, metrics_wanted
-from metering.operations_syntax import Expression
+from metering.model import Metric, Resource
+from metering.operations import Matrix, evaluate, metrics_wanted
 from metering.periods import Width
 from metering.samples import OLDEST
 from metering.service import policies
-from metering.service.metrics import find_metrics
 from metering.service.reading import SeriesWanted, read_series
-from metering.service.resources import FAR_AHEAD_US, LONG_AGO_US, search_resources, search_states
+from metering.service.referencing import AggregatesRequest, Reference, References, find_groups
+from metering.service.resources import FAR_AHEAD_US, LONG_AGO_US
 from metering.store.metrics import find_served_metric
 from metering.visibility import viewer_of
 
-RESOURCES_MAX = 10_000
-METRICS_MAX = 50_000
 POINTS_MAX = 1_000_000
-Filling: TypeAlias = Literal["null", "dropna", "ffill", "bfill", "full_ffill", "full_bfill"]
 ALWAYS = (LONG_AGO_US, FAR_AHEAD_US)
 FUTURE = timedelta(days=1)
 
@@ -107,14 +100,17 @@ def measures_of(
 def search_measures(
     tx: Transaction, chosen: Sequence[Metric], request: MeasuresRequest, condition: Callable[[Floats], Floats]
 ) -> Mapping[UUID, Sequence[tuple[int, Series]]]:
-    """Return of each metric the measures that a condition finds, coarsest granularity first."""
+    """Return of each metric the measures that a condition finds, coarsest granularity first. Raises SearchedWidthUnknown."""
     policy_of = {policy.name: policy for policy in policies.list_archive_policies(tx)}
     start, stop = request.start or OLDEST, request.stop_at
     wanted: dict[UUID, list[SeriesWanted]] = {}
     for metric in chosen:
         policy = policy_of[metric.archive_policy_name]
         check_method(metric, policy, request.method)
-        widths = granularities_of(metric, policy, request) if start < stop else []
+        try:
+            widths = granularities_of(metric, policy, request) if start < stop else []
+        except WidthNotFound as missing:
+            raise SearchedWidthUnknown(missing) from missing
         wanted[metric.id] = [SeriesWanted(metric.key, request.method, width, start, stop) for width in widths]
     read = read_series(tx, [one for own in wanted.values() for one in own])
     check_size(read.values())
@@ -155,23 +151,6 @@ def granularities_of(metric: Metric, policy: ArchivePolicy, request: MeasuresReq
 
 
 @dataclass(frozen=True, slots=True)
-class AggregatesRequest:
-    """What `aggregates` is asked: operations over metrics by id, or by name on the resources that a search finds."""
-
-    expression: Expression
-    now: datetime
-    resource_type: str | None = None
-    search: Filter | None = None
-    start: datetime | None = None
-    stop: datetime | None = None
-    granularities_us: tuple[int, ...] = ()
-    needed_overlap: float = 100.0
-    fill: "float | Filling | None" = "dropna"
-    groupby: tuple[str, ...] = ()
-    use_history: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class AggregateGroup:
     """One answer of `aggregates`: a matrix a granularity, coarsest first, and what went into it."""
 
@@ -179,32 +158,6 @@ class AggregateGroup:
     matrices: Sequence[Matrix]
     metrics: Sequence[Metric] = ()
     resources: Sequence[Resource] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A series that the operations are about: the metric, what it is called in them, whose it is, and its name where a pattern found it."""
-
-    metric: Metric
-    wanted: MetricWanted
-    owner: str = ""
-    matched: str = ""
-
-    @property
-    def column(self) -> Column:
-        """Its place in the matrix."""
-        return Column(self.wanted, self.owner, self.matched)
-
-
-@dataclass(slots=True)
-class References:
-    """The series of one group."""
-
-    group: Mapping[str, object]
-    references: list[Reference] = field(default_factory=list[Reference])
-    resources: list[Resource] = field(default_factory=list[Resource])
-    spans: dict[str, list[tuple[int, int]]] = field(default_factory=dict[str, list[tuple[int, int]]])
-    """With history: when each resource was in the group."""
 
 
 def aggregate(tx: Transaction, caller: Caller, request: AggregatesRequest) -> Sequence[AggregateGroup]:
@@ -231,102 +184,11 @@ def aggregate(tx: Transaction, caller: Caller, request: AggregatesRequest) -> Se
     return answers
 
 
-def find_groups(
-    tx: Transaction, caller: Caller, request: AggregatesRequest, wanted: Sequence[MetricWanted]
-) -> list[References]:
-    """Find the metrics that the operations name, by id, or by name on the resources of the search."""
-    if request.resource_type is None:
-        return [References({}, by_id(tx, caller, wanted))]
-    return by_resource(tx, caller, request, wanted)
-
-
 def series_wanted(reference: Reference, width: int, request: AggregatesRequest) -> SeriesWanted:
     """Return the series of one reference in buckets of one width."""
     stop = request.stop or request.now + FUTURE
     start = min(request.start or OLDEST, stop)
     return SeriesWanted(reference.metric.key, reference.wanted.aggregation, width, start, stop)
-
-
-def by_id(tx: Transaction, caller: Caller, wanted: Sequence[MetricWanted]) -> list[Reference]:
-    """Find the metrics that operations name by id."""
-    ids: dict[str, UUID] = {}
-    for one in wanted:
-        try:
-            ids[one.metric] = UUID(one.metric)
-        except ValueError:
-            raise Invalid(f"Invalid operations: '{one.metric}' is not a metric's id", field="operations") from None
-    found = find_metrics(tx, caller, list(ids.values()))
-    missing = sorted({str(metric_id) for metric_id in ids.values() if metric_id not in found})
-    if missing:
-        raise MetricsNotFound(missing, "Unknown metrics")
-    return [Reference(found[ids[one.metric]], one) for one in wanted]
-
-
-def by_resource(
-    tx: Transaction, caller: Caller, request: AggregatesRequest, wanted: Sequence[MetricWanted]
-) -> list[References]:
-    """Find the metrics that operations name on the resources of a search, one group for each value of groupby."""
-    assert request.resource_type is not None
-    states = find_states(tx, caller, request, request.resource_type)
-    found = [state for state, _, _ in states]
-    patterns = {one.metric for one in wanted}
-    names = {(resource.id, one): matching(one, resource.metrics) for resource in found for one in patterns}
-    metric_ids = {
-        UUID(resource.metrics[name]) for resource in found for one in patterns for name in names[resource.id, one]
-    }
-    if len(metric_ids) > METRICS_MAX:
-        raise Invalid(
-            f"the operations name {len(metric_ids)} metrics, at most {METRICS_MAX} at once: narrow the search or the pattern",
-            field="operations",
-        )
-    metrics = find_metrics(tx, caller, list(metric_ids))
-    groups: dict[tuple[object, ...], References] = {}
-    for resource, start_us, stop_us in states:
-        values = tuple(attribute_of(resource, name) for name in request.groupby)
-        group = groups.setdefault(values, References(dict(zip(request.groupby, values, strict=True))))
-        own = [
-            Reference(metrics[metric_id], one, str(resource.id), "" if name == one.metric else name)
-            for one in wanted
-            for name in names[resource.id, one.metric]
-            if (metric_id := UUID(resource.metrics[name])) in metrics
-        ]
-        if own:
-            group.resources.append(resource)
-        if own and str(resource.id) not in group.spans:
-            group.references.extend(own)
-        if own:
-            group.spans.setdefault(str(resource.id), []).append((start_us, stop_us))
-    filled = [groups[values] for values in sorted(groups, key=str) if groups[values].references]
-    if not filled:
-        raise MetricsNotFound(sorted({one.metric for one in wanted}))
-    return filled
-
-
-def matching(pattern: str, names: Iterable[str]) -> list[str]:
-    """Return the names that a pattern with * and ? finds, in order; a name that is just like it goes before all others."""
-    there = set(names)
-    return [pattern] if pattern in there else sorted(fnmatch.filter(there, pattern))
-
-
-def find_states(
-    tx: Transaction, caller: Caller, request: AggregatesRequest, resource_type: str
-) -> Sequence[tuple[Resource, int, int]]:
-    """Return the resources of the search, as they are now and always, or with history each state with when it held."""
-    if request.use_history:
-        return search_states(tx, caller, resource_type=resource_type, search=request.search, limit=RESOURCES_MAX)
-    listing = Listing(limit=RESOURCES_MAX)
-    found = search_resources(tx, caller, resource_type=resource_type, search=request.search, listing=listing)
-    return [(resource, 0, 0) for resource in found]
-
-
-def attribute_of(resource: Resource, name: str) -> object:
-    """Return what a resource is grouped by."""
-    if name in ("id", "project_id", "user_id", "original_resource_id", "creator"):
-        value = getattr(resource, name)
-        return str(value) if value != "" else None
-    if name == "type":
-        return resource.resource_type
-    return resource.attributes.get(name)
 
 
 def common_granularities(

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from foundation.database import Transaction
 from foundation.errors import Invalid
-from foundation.ids import new_id
 from identity.model import Caller
 from metering.errors import MeasuresRefused, MetricNotFound, ResourceNotFound, SeveralUnknown
 from metering.model import FUTURE_SKEW_MAX_S, VALUE_MAX, Metric, Resource, owned_resource_id, resource_id_of
@@ -22,10 +21,9 @@ from metering.samples import (
     instant_of,
     microseconds_of,
 )
-from metering.service.metrics import MetricRequest, archive_policies_for, require_change
+from metering.service.metrics import MetricRequest, make_named_metrics, require_change
 from metering.service.resources import require_change as require_resource_change
-from metering.store import intake, metrics, resources
-from metering.store.intake import NewMetric
+from metering.store import metrics, resources
 from metering.store.measures import MeasureColumns, WriteCounts, require_few_chunks, write_measures
 from metering.visibility import Viewer, may_change_made_by, viewer_of
 
@@ -141,29 +139,13 @@ def unknown_by_resource(missing: Sequence[tuple[UUID, str]], ids: Mapping[UUID, 
 def make_missing(
     tx: Transaction, caller: Caller, requests: Mapping[tuple[UUID, str], MetricRequest], viewer: Viewer
 ) -> None:
-    """Make the metrics that a batch names and that are not there, in one statement."""
+    """Make the metrics that a batch names and that are not there."""
     for resource_id in {pair[0] for pair in requests}:
         resource: Resource | None = resources.find_resource(tx, resource_id, viewer)
         if resource is None:
             raise ResourceNotFound(resource_id)
         require_resource_change(caller, resource)
-    chosen = archive_policies_for(tx, [*requests.values()])
-    intake.make_metrics(
-        tx,
-        [
-            NewMetric(
-                id=new_id(),
-                resource_id=resource_id,
-                name=name,
-                unit=request.unit or "",
-                meter_type=request.meter_type,
-                archive_policy_name=chosen[request],
-                created_by_user_id=caller.user_id,
-                created_by_project_id=caller.project_id,
-            )
-            for (resource_id, name), request in requests.items()
-        ],
-    )
+    make_named_metrics(tx, caller, requests)
 
 
 def write(

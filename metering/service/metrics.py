@@ -1,19 +1,20 @@
 """Metrics: making, finding and deleting them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from foundation.database import Transaction
-from foundation.errors import Forbidden
+from foundation.errors import Forbidden, Invalid
 from foundation.ids import new_id
 from identity.model import Caller
-from metering.errors import MeasuresRefused, MetricNotFound, NamedMetricExists, NoRuleMatches
+from metering.errors import MeasuresRefused, MetricNotFound, MetricUnknown, NamedMetricExists, NoRuleMatches
 from metering.model import Listing, MeterType, Metric, Resource
 from metering.samples import choose_archive_policy
 from metering.service.policies import get_named_policy
-from metering.store import metrics, policies
+from metering.store import intake, metrics, policies
+from metering.store.intake import NewMetric
 from metering.visibility import may_change_metric, may_change_resource, viewer_of
 
 WAITING_MAX = 10_000
@@ -49,9 +50,9 @@ def find_metrics(tx: Transaction, caller: Caller, ids: Sequence[UUID]) -> Mappin
 
 
 def list_metrics(tx: Transaction, caller: Caller, filters: Mapping[str, Any], listing: Listing) -> Sequence[Metric]:
-    """Return a page of the metrics that the caller may see."""
-    if listing.marker is not None and listing.marker != "":
-        get_metric(tx, caller, UUID(listing.marker))
+    """Return a page of the metrics that the caller may see. Raises Invalid for a marker that is none of them."""
+    if listing.marker and not find_metrics(tx, caller, [UUID(listing.marker)]):
+        raise Invalid(f"Invalid pagination: the marker {listing.marker} is not there", field="marker")
     return metrics.list_metrics(tx, viewer_of(caller), filters, listing)
 
 
@@ -103,10 +104,41 @@ def archive_policies_for(tx: Transaction, requests: Sequence[MetricRequest]) -> 
     return chosen
 
 
-def attach_metrics(tx: Transaction, caller: Caller, resource_id: UUID, given: Mapping[str, UUID]) -> None:
-    """Give existing metrics to a resource under these names."""
-    for metric in get_metrics(tx, caller, list(given.values())).values():
+def make_named_metrics(
+    tx: Transaction, caller: Caller, requests: Mapping[tuple[UUID, str], MetricRequest]
+) -> Set[tuple[UUID, str]]:
+    """Make metrics of resources under names in one statement; return those that were not there."""
+    chosen = archive_policies_for(tx, [*requests.values()])
+    return intake.make_metrics(
+        tx,
+        [
+            NewMetric(
+                id=new_id(),
+                resource_id=resource_id,
+                name=name,
+                unit=request.unit or "",
+                meter_type=request.meter_type,
+                archive_policy_name=chosen[request],
+                created_by_user_id=caller.user_id,
+                created_by_project_id=caller.project_id,
+            )
+            for (resource_id, name), request in requests.items()
+        ],
+    )
+
+
+def require_attachable(tx: Transaction, caller: Caller, ids: Sequence[UUID]) -> None:
+    """Raise MetricUnknown for a metric that is not there to be given to a resource, MeasuresRefused for one that is not the caller's."""
+    try:
+        found = get_metrics(tx, caller, ids)
+    except MetricNotFound as error:
+        raise MetricUnknown(error.message) from error
+    for metric in found.values():
         require_change(caller, metric)
+
+
+def attach_metrics(tx: Transaction, resource_id: UUID, given: Mapping[str, UUID]) -> None:
+    """Give metrics that require_attachable let pass to a resource under these names."""
     metrics.attach_metrics(tx, resource_id, given)
 
 

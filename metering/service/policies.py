@@ -10,13 +10,14 @@ from metering.errors import (
     ArchivePolicyExists,
     ArchivePolicyNotFound,
     ArchivePolicyRuleExists,
+    ArchivePolicyRuleNameTaken,
     ArchivePolicyRuleNotFound,
     ArchivePolicyUnknown,
     InUse,
     ResourceTypeExists,
     ResourceTypeNotFound,
 )
-from metering.model import ResourceType
+from metering.model import PRODUCT_RESOURCE_TYPES, ResourceType
 from metering.samples import ArchivePolicyRule
 from metering.store import policies, resource_types
 
@@ -110,7 +111,7 @@ def rename_rule(tx: Transaction, name: str, *, new_name: str) -> ArchivePolicyRu
     """Give a rule another name."""
     rule = get_rule(tx, name)
     if new_name != name and any(other.name == new_name for other in policies.list_rules(tx)):
-        raise ArchivePolicyRuleExists(new_name)
+        raise ArchivePolicyRuleNameTaken(new_name)
     policies.rename_rule(tx, name, new_name=new_name)
     return replace(rule, name=new_name)
 
@@ -160,7 +161,7 @@ def hold_resource_type(tx: Transaction, name: str) -> ResourceType:
 
 
 def update_resource_type(tx: Transaction, name: str, *, changes: Sequence[AttributeChange]) -> ResourceType:
-    """Add and remove attributes of a resource type, and migrate its resources, deleted ones and former states included."""
+    """Add, change and remove attributes of a resource type, and migrate its resources, deleted ones and former states included."""
     former = resource_types.lock_resource_type(tx, name)
     if former is None:
         raise ResourceTypeNotFound(name)
@@ -170,8 +171,9 @@ def update_resource_type(tx: Transaction, name: str, *, changes: Sequence[Attrib
 
 
 def delete_resource_type(tx: Transaction, name: str) -> None:
-    """Delete a resource type of which there is and was no resource; `generic` stays."""
-    get_resource_type(tx, name)
-    if name == "generic" or resource_types.is_resource_type_used(tx, name):
+    """Delete a resource type of which there is no resource; those that are there from the start stay."""
+    if resource_types.lock_resource_type(tx, name) is None:
+        raise ResourceTypeNotFound(name)
+    if name in PRODUCT_RESOURCE_TYPES or resource_types.is_resource_type_used(tx, name):
         raise InUse("Resource type", name)
     resource_types.delete_resource_type(tx, name)

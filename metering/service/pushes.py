@@ -11,6 +11,7 @@ from foundation.database import Transaction
 from foundation.errors import Invalid
 from identity.model import Caller
 from metering.attributes import checked_attributes
+from metering.errors import ResourceExists
 from metering.model import CURRENT_REVISION, Resource, ResourceType, owned_resource_id, resource_id_of
 from metering.service.measures import Measures, NamedMeasures, post_resource_measures
 from metering.service.metrics import MetricRequest
@@ -77,7 +78,8 @@ def ensure_resources(
         there = resources.find_owned(tx, list(missing), viewer)
         for resource_id, one in missing.items():
             if resource_id not in there or there[resource_id].resource_type != kind.name:
-                raise Invalid(f"the resource {one.name[:255]} is of another type than {kind.name}, or is not yours")
+                why = f": {one.name[:255]} is of another type than {kind.name}, or is not yours"
+                raise ResourceExists(resource_id, why=why)
     return [ids[0] if known is None else known for ids, known in zip(meant, chosen, strict=True)]
 
 

@@ -16,7 +16,14 @@ from metering.errors import NamedMetricExists, ResourceExists, ResourceNotFound,
 from metering.filters import Comparison, Either, Every, Filter, Operator, equals, is_name, with_names
 from metering.model import CURRENT_REVISION, Listing, Resource, owned_resource_id, resource_id_of
 from metering.samples import microseconds_of
-from metering.service.metrics import MetricRequest, attach_metrics, create_metric, delete_metrics
+from metering.service.metrics import (
+    MetricRequest,
+    archive_policies_for,
+    attach_metrics,
+    delete_metrics,
+    make_named_metrics,
+    require_attachable,
+)
 from metering.service.policies import get_resource_type, hold_resource_type
 from metering.store import resources
 from metering.visibility import Viewer, creator_of, may_change_resource, may_place_in, viewer_of
@@ -225,16 +232,23 @@ def require_change(caller: Caller, resource: Resource) -> None:
 def set_metrics(
     tx: Transaction, caller: Caller, resource: Resource, metrics: Mapping[str, "MetricRequest | UUID"]
 ) -> None:
-    """Make or attach a resource's metrics."""
+    """Make or attach a resource's metrics; that they can be is looked at before whether their names are free, as in Gnocchi."""
     given = {name: metric for name, metric in metrics.items() if isinstance(metric, UUID)}
+    asked = {
+        (resource.id, name): replace(metric, name=name)
+        for name, metric in metrics.items()
+        if isinstance(metric, MetricRequest)
+    }
+    archive_policies_for(tx, [*asked.values()])
+    require_attachable(tx, caller, [*given.values()])
     taken = [name for name in metrics if name in resource.metrics]
     if taken:
         raise NamedMetricExists(taken[0])
-    for name, metric in metrics.items():
-        if isinstance(metric, MetricRequest):
-            create_metric(tx, caller, replace(metric, name=name), resource=resource)
+    missed = asked.keys() - make_named_metrics(tx, caller, asked) if asked else set[tuple[UUID, str]]()
+    if missed:
+        raise NamedMetricExists(min(missed)[1])
     if given:
-        attach_metrics(tx, caller, resource.id, given)
+        attach_metrics(tx, resource.id, given)
 
 
 def replace_metrics(

@@ -1,6 +1,6 @@
 """Finding or making, set-based, the resources and metrics that samples belong to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from foundation.database import Transaction
 
-LIST_RESOURCE_TYPE_NAMES: LiteralString = "SELECT name FROM resource_type"
+LIST_RESOURCE_TYPE_NAMES: LiteralString = "SELECT name FROM resource_type WHERE state = 'active'"
 
 
 def list_resource_type_names(tx: Transaction) -> frozenset[str]:
@@ -140,12 +140,13 @@ MAKE_METRICS: LiteralString = """
         AS u (id, resource_id, name, unit, meter_type, archive_policy_name, user_id, project_id)
     ORDER BY resource_id, name
     ON CONFLICT (resource_id, name) WHERE status = 'active' DO NOTHING
+    RETURNING resource_id, name
 """
 
 
-def make_metrics(tx: Transaction, metrics: Sequence[NewMetric]) -> None:
-    """Make the metrics that nobody has made meanwhile."""
-    tx.execute(
+def make_metrics(tx: Transaction, metrics: Sequence[NewMetric]) -> Set[tuple[UUID, str]]:
+    """Make the metrics that nobody has made meanwhile; return of which resource and under which name."""
+    made = tx.execute(
         MAKE_METRICS,
         {
             "ids": [m.id for m in metrics],
@@ -158,3 +159,4 @@ def make_metrics(tx: Transaction, metrics: Sequence[NewMetric]) -> None:
             "projects": [m.created_by_project_id for m in metrics],
         },
     )
+    return {(row[0], row[1]) for row in made}

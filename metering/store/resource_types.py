@@ -9,23 +9,27 @@ from psycopg.types.json import Jsonb
 from foundation.database import Transaction
 from metering.model import ResourceType
 
-LIST_TYPES: LiteralString = "SELECT name, attributes, state FROM resource_type ORDER BY name"
-FIND_TYPE: LiteralString = "SELECT name, attributes, state FROM resource_type WHERE name = %s"
-INSERT_TYPE: LiteralString = "INSERT INTO resource_type (name, attributes) VALUES (%s, %s) ON CONFLICT DO NOTHING"
-IS_TYPE_USED: LiteralString = "SELECT EXISTS (SELECT FROM resource WHERE resource_type = %s)"
-DELETE_TYPE: LiteralString = "DELETE FROM resource_type WHERE name = %s"
+LIST_TYPES: LiteralString = "SELECT name, attributes, state FROM resource_type WHERE state = 'active' ORDER BY name"
+FIND_TYPE: LiteralString = "SELECT name, attributes, state FROM resource_type WHERE state = 'active' AND name = %s"
+INSERT_TYPE: LiteralString = """
+    INSERT INTO resource_type (name, attributes) VALUES (%s, %s)
+    ON CONFLICT (name) DO UPDATE SET attributes = EXCLUDED.attributes, state = 'active' WHERE resource_type.state = 'deleted'
+"""
+IS_TYPE_USED: LiteralString = "SELECT EXISTS (SELECT FROM resource WHERE resource_type = %s AND deleted_at IS NULL)"
+DELETE_TYPE: LiteralString = "UPDATE resource_type SET state = 'deleted' WHERE name = %s"
+"""Its row stays: deleted resources, whose usage is on bills, were of it."""
 
 
 HOLD_TYPE: LiteralString = FIND_TYPE + " FOR KEY SHARE"
 LOCK_TYPE: LiteralString = FIND_TYPE + " FOR UPDATE"
 UPDATE_TYPE: LiteralString = "UPDATE resource_type SET attributes = %s WHERE name = %s"
 MIGRATE_RESOURCES: LiteralString = """
-    UPDATE resource SET attributes = (%(fills)s::jsonb || attributes) - %(removed)s::text[]
-    WHERE resource_type = %(name)s AND (NOT attributes ?& %(filled)s::text[] OR attributes ?| %(removed)s::text[])
+    UPDATE resource SET attributes = (%(fills)s::jsonb || jsonb_strip_nulls(attributes)) - %(removed)s::text[]
+    WHERE resource_type = %(name)s AND (NOT jsonb_strip_nulls(attributes) ?& %(filled)s::text[] OR attributes ?| %(removed)s::text[])
 """
 MIGRATE_REVISIONS: LiteralString = """
-    UPDATE resource_revision SET attributes = (%(fills)s::jsonb || attributes) - %(removed)s::text[]
-    WHERE resource_type = %(name)s AND (NOT attributes ?& %(filled)s::text[] OR attributes ?| %(removed)s::text[])
+    UPDATE resource_revision SET attributes = (%(fills)s::jsonb || jsonb_strip_nulls(attributes)) - %(removed)s::text[]
+    WHERE resource_type = %(name)s AND (NOT jsonb_strip_nulls(attributes) ?& %(filled)s::text[] OR attributes ?| %(removed)s::text[])
 """
 
 
@@ -66,17 +70,17 @@ def update_resource_type(
 
 
 def insert_resource_type(tx: Transaction, resource_type: ResourceType) -> bool:
-    """Make a resource type; False where the name is taken."""
+    """Make a resource type, again where it was deleted; False where the name is taken."""
     return tx.execute(INSERT_TYPE, (resource_type.name, Jsonb(resource_type.attributes))).rowcount == 1
 
 
 def is_resource_type_used(tx: Transaction, name: str) -> bool:
-    """Tell whether a resource, deleted or not, is of the type."""
+    """Tell whether there is a resource of the type."""
     row = tx.execute(IS_TYPE_USED, (name,)).fetchone()
     assert row is not None
     return bool(row[0])
 
 
 def delete_resource_type(tx: Transaction, name: str) -> None:
-    """Delete an unused type."""
+    """Delete a type that no resource is of."""
     tx.execute(DELETE_TYPE, (name,))

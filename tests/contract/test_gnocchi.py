@@ -257,7 +257,7 @@ def test_cpu_percent_of_a_group_by_the_operations_language(live_api: LiveApi, de
         operations="(metric cpu mean)", resource_type="instance", search=search, granularity=60
     )
     assert len(tree["measures"]) == 2
-    with pytest.raises(exceptions.NotFound, match="Metrics not found"):
+    with pytest.raises(exceptions.NotFound, match="does not exist"):
         demo.aggregates.fetch(operations=operations, resource_type="instance", search="server_group='none'")
 
 

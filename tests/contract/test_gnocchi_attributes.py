@@ -1,10 +1,12 @@
 """Attributes as Gnocchi's users name them."""
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from metering.model import PRODUCT_RESOURCE_TYPES
 from tests.contract.conftest import LiveApi
 from tests.contract.test_gnocchi import a_name, signed_in
 from tests.contract.test_gnocchi_interface import Person
@@ -30,3 +32,70 @@ def test_an_attribute_may_have_a_dash_in_its_name(admin: Person) -> None:
     for wrong in ("rack row", "-", "1-a", "a/b"):
         body = {"name": a_name("kind"), "attributes": {wrong: {"type": "string"}}}
         assert admin.send("POST", "/v1/resource_type", body)[0] == 400, wrong
+
+
+def changed(admin: Person, kind: str, name: str, rule: dict[str, Any]) -> tuple[int, Any]:
+    """Change an attribute, or make it; answers (status, body)."""
+    patch = [{"op": "add", "path": f"/attributes/{name}", "value": {"type": "string", **rule}}]
+    headers = {"Content-Type": "application/json-patch+json"}
+    return admin.send("PATCH", f"/v1/resource_type/{kind}", patch, headers=headers)
+
+
+def test_an_attribute_that_is_there_can_be_made_optional_and_required_again(admin: Person) -> None:
+    kind, vm, bare = a_name("kind"), str(uuid4()), str(uuid4())
+    attributes = {"rack": {"type": "string", "max_length": 5}}
+    assert admin.send("POST", "/v1/resource_type", {"name": kind, "attributes": attributes})[0] == 201
+    assert admin.send("POST", f"/v1/resource/{kind}", {"id": vm, "rack": "a1"})[0] == 201
+    assert admin.send("POST", f"/v1/resource/{kind}", {"id": bare})[0] == 400
+    status, body = changed(admin, kind, "rack", {"required": False, "max_length": 5})
+    assert (status, body["attributes"]["rack"]["required"]) == (200, False)
+    assert admin.send("POST", f"/v1/resource/{kind}", {"id": bare, "rack": None})[0] == 201
+    assert changed(admin, kind, "rack", {"max_length": 9})[0] == 400, "resources without one need a fill"
+    status, body = changed(admin, kind, "rack", {"max_length": 9, "options": {"fill": "none"}})
+    assert (status, body["attributes"]["rack"]["required"], body["attributes"]["rack"]["max_length"]) == (200, True, 9)
+    racks = {one["id"]: one["rack"] for one in admin.send("GET", f"/v1/resource/{kind}")[1]}
+    assert racks == {vm: "a1", bare: "none"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"type": "number"}, "Type update is not available yet. Changing string to number for attribute rack"),
+        ({"min_length": 3}, "min_length can only become lower"),
+        ({"min_length": 2, "max_length": 8}, "max_length can only become higher"),
+    ],
+)
+def test_an_attribute_goes_on_to_allow_what_resources_hold(admin: Person, rule: dict[str, Any], told: str) -> None:
+    kind = a_name("kind")
+    attributes = {"rack": {"type": "string", "min_length": 2, "max_length": 9, "required": False}}
+    assert admin.send("POST", "/v1/resource_type", {"name": kind, "attributes": attributes})[0] == 201
+    status, body = changed(admin, kind, "rack", {"max_length": 9, **rule} if "type" not in rule else rule)
+    assert (status, told in str(body["description"])) == (400, True)
+
+
+def test_a_type_goes_when_its_resources_have_gone_and_can_be_made_anew(admin: Person) -> None:
+    kind, vm = a_name("kind"), str(uuid4())
+    path, old = f"/v1/resource_type/{kind}", {"rack": {"type": "string", "required": False}}
+    assert admin.send("POST", "/v1/resource_type", {"name": kind, "attributes": old})[0] == 201
+    assert admin.send("POST", f"/v1/resource/{kind}", {"id": vm, "rack": "a1"})[0] == 201
+    status, body = admin.send("DELETE", path)
+    assert (status, body["description"]) == (400, f"Resource type {kind} is still in use")
+    assert admin.send("DELETE", f"/v1/resource/{kind}/{vm}")[0] == 204
+    assert admin.send("DELETE", path)[0] == 204
+    for method, gone in (("GET", path), ("DELETE", path), ("GET", f"/v1/resource/{kind}")):
+        assert admin.send(method, gone)[0] == 404, (method, gone)
+    assert kind not in {one["name"] for one in admin.send("GET", "/v1/resource_type")[1]}
+    new = {"shelf": {"type": "number", "required": False}}
+    status, body = admin.send("POST", "/v1/resource_type", {"name": kind, "attributes": new})
+    assert (status, list(body["attributes"])) == (201, ["shelf"])
+    assert admin.send("GET", f"/v1/resource/{kind}")[1] == []
+    assert admin.send("POST", f"/v1/resource/{kind}", {"id": vm, "shelf": 4})[0] == 201
+    assert admin.send("GET", f"/v1/resource/{kind}/{vm}")[1]["shelf"] == 4
+    assert admin.send("GET", f"/v1/resource/{kind}/{vm}/history")[0] == 200
+
+
+def test_what_the_product_meters_keeps_its_types(admin: Person) -> None:
+    there = {one["name"] for one in admin.send("GET", "/v1/resource_type")[1]}
+    assert there >= PRODUCT_RESOURCE_TYPES
+    for name in ("generic", "instance", "event_subject", "switch_table"):
+        assert admin.send("DELETE", f"/v1/resource_type/{name}")[0] == 400, name

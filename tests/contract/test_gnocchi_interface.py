@@ -175,7 +175,7 @@ def test_a_change_of_metrics_keeps_what_is_named_and_deletes_the_rest(admin: Per
     assert demo.send("GET", f"/v1/metric/{made['metrics']['b']}")[0] == 404
     foreign = a_metric(admin)
     status, body = demo.send("PATCH", path, {"metrics": {"a": made["metrics"]["a"], "stolen": foreign}})
-    assert status == 404
+    assert status == 400
     assert sorted(demo.send("GET", path)[1]["metrics"]) == ["a", "c"]
 
 

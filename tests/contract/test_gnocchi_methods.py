@@ -59,5 +59,5 @@ def test_series_that_overlap_too_little_are_refused_with_their_names(admin: Pers
     first, second = a_metric(admin, (0, 2)), a_metric(admin, (60, 8))
     operations = f"(aggregate sum (metric ({first} mean) ({second} mean)))"
     status, body = admin.send("POST", "/v1/aggregates?granularity=60&needed_overlap=50", {"operations": operations})
-    assert (status, body["description"]["cause"]) == (400, "Metrics can't being aggregated")
+    assert (status, body["description"]["cause"]) == (400, "Metrics cannot be aggregated")
     assert [first, "mean"] in body["description"]["detail"]

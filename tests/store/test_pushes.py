@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from foundation.database import Pool, Transaction, transaction
-from foundation.errors import Invalid
 from foundation.ids import new_hex_id
 from identity.model import Caller
 from metering.attributes import checked_type
+from metering.errors import ResourceExists
 from metering.model import owned_resource_id
 from metering.samples import microseconds_of
 from metering.service.measures import Measures
@@ -79,7 +79,7 @@ def test_names_that_mean_one_thing_are_joined_and_lose_no_value(tx: Transaction)
 def test_a_name_of_another_type_is_refused_by_its_name(tx: Transaction) -> None:
     caller, kind, other = a_caller(), a_type(tx), a_type(tx)
     push(tx, caller, [told("web1", 1.0)], kind)
-    with pytest.raises(Invalid, match="web1 is of another type"):
+    with pytest.raises(ResourceExists, match="web1 is of another type"):
         push(tx, caller, [told("web2", 1.0), told("web1", 1.0)], other)
 
 

@@ -10,7 +10,7 @@ import pytest
 from foundation.database import Transaction
 from foundation.ids import new_id
 from identity.model import Caller, UserId
-from metering.errors import MeasuresRefused, MetricNotFound
+from metering.errors import MeasuresRefused, MetricNotFound, MetricUnknown
 from metering.model import Resource
 from metering.service import metrics, resources
 from metering.service.metrics import MetricRequest
@@ -48,6 +48,17 @@ def test_metrics_that_are_named_no_more_go_together(tx: Transaction) -> None:
     assert taken[0] == taken[1]
 
 
+def test_metrics_are_made_together(tx: Transaction) -> None:
+    caller = a_caller()
+    taken: list[int] = []
+    for count in (2, 40):
+        with counted_statements(tx) as counted:
+            made = a_resource(tx, caller, metric_count=count)
+        taken.append(counted.statements)
+        assert len(made.metrics) == count
+    assert taken[0] == taken[1]
+
+
 def test_metrics_go_all_together_or_not_at_all(tx: Transaction) -> None:
     caller = a_caller()
     resource = a_resource(tx, caller, metric_count=3)
@@ -66,7 +77,8 @@ def test_metrics_are_given_to_a_resource_only_where_all_are_there(tx: Transactio
     caller = a_caller()
     resource = a_resource(tx, caller, metric_count=0)
     own = metrics.create_metric(tx, caller, MetricRequest())
-    with pytest.raises(MetricNotFound):
-        metrics.attach_metrics(tx, caller, resource.id, {"a": own.id, "b": new_id()})
+    with pytest.raises(MetricUnknown):
+        set_metrics(tx, caller, resource, {"a": own.id, "b": new_id()})
+    assert metrics.get_metric(tx, caller, own.id).resource_id is None
     given = set_metrics(tx, caller, resource, {"a": own.id})
     assert given.metrics == {"a": str(own.id)}

@@ -17,9 +17,10 @@ from metering.archive_policies import Definition, new_policy
 from metering.model import SHARD_COUNT, Metric
 from metering.operations_syntax import parse_operations
 from metering.service import aggregating, measures, metrics, policies, roll_up_shard
-from metering.service.aggregating import AggregatesRequest, MeasuresRequest
+from metering.service.aggregating import MeasuresRequest
 from metering.service.measures import Measures
 from metering.service.metrics import MetricRequest
+from metering.service.referencing import AggregatesRequest
 from tests.conftest import own_pool
 from tests.identity_builders import a_caller
 
