@@ -33,6 +33,17 @@ class AlarmNotFound(NotFound):
     """No such alarm in the caller's project."""
 
 
+class AlarmUnreadable(Invalid):
+    """An alarm's stored settings are none that we take any more, such as those that an earlier version took."""
+
+    def __init__(self, alarm_id: UUID, *, project_id: str, fault: str) -> None:
+        super().__init__(
+            f"Alarm {alarm_id} cannot be read, since its stored settings are none that we take any more ({fault}):"
+            " delete it, and make it anew"
+        )
+        self.alarm_id, self.project_id, self.fault = AlarmId(alarm_id), project_id, fault
+
+
 class AlarmQuotaExceeded(QuotaExceeded):
     """The project has as many alarms as it may have."""
 

@@ -20,9 +20,11 @@ from alarms.model import (
     AlarmSpec,
     AlarmState,
     AlarmTooSlow,
+    AlarmUnreadable,
     HistoryEvent,
     HistoryEventId,
     HistoryType,
+    Severity,
 )
 from alarms.service.deadlines import OutOfTime, attempt, within
 from alarms.service.transitions import Transition, publish_transition
@@ -109,18 +111,31 @@ def require_readable(tx: Transaction, alarm: Alarm, now: datetime) -> None:
 
 
 def get_alarm(tx: Transaction, alarm_id: UUID, *, caller: Caller, for_update: bool = False) -> Alarm:
-    """Read an alarm; raises AlarmNotFound for another project's too."""
-    alarm = store.find_alarm(tx, alarm_id, for_update=for_update)
+    """Read an alarm; raises AlarmNotFound for another project's too, and AlarmUnreadable."""
+    try:
+        alarm = store.find_alarm(tx, alarm_id, for_update=for_update)
+    except AlarmUnreadable as unreadable:
+        if not policy.may_read(caller, unreadable.project_id):
+            raise _not_found(alarm_id, caller) from None
+        raise
     if alarm is None or not policy.may_read(caller, alarm.project_id):
-        raise AlarmNotFound(f"Alarm {alarm_id} not found in project {caller.project_id}")
+        raise _not_found(alarm_id, caller)
     return alarm
+
+
+def _not_found(alarm_id: UUID, caller: Caller) -> AlarmNotFound:
+    return AlarmNotFound(f"Alarm {alarm_id} not found in project {caller.project_id}")
 
 
 def _get_own(tx: Transaction, alarm_id: UUID, caller: Caller) -> Alarm:
     alarm = get_alarm(tx, alarm_id, caller=caller, for_update=True)
-    if not policy.may_write(caller, alarm.project_id):
-        raise Forbidden("this needs the member role in the project")
+    _require_write(alarm.project_id, caller)
     return alarm
+
+
+def _require_write(project_id: str, caller: Caller) -> None:
+    if not policy.may_write(caller, project_id):
+        raise Forbidden("this needs the member role in the project")
 
 
 def list_alarms(
@@ -159,10 +174,14 @@ def update_alarm(tx: Transaction, alarm_id: UUID, *, spec: AlarmSpec, caller: Ca
 
 
 def delete_alarm(tx: Transaction, alarm_id: UUID, *, caller: Caller, now: datetime) -> None:
-    """Delete an alarm; its history stays readable."""
-    alarm = _get_own(tx, alarm_id, caller)
-    store.delete_alarm(tx, alarm.id)
-    _write_history(tx, alarm, caller, type=HistoryType.DELETION, detail=spec_document(alarm.spec), now=now)
+    """Delete an alarm, one that cannot be read too; its history stays readable."""
+    try:
+        alarm: Alarm | AlarmUnreadable = _get_own(tx, alarm_id, caller)
+    except AlarmUnreadable as unreadable:
+        _require_write(unreadable.project_id, caller)
+        alarm = unreadable
+    store.delete_alarm(tx, alarm_id)
+    history.append_history(tx, [_end_of(alarm, caller.user_id or None, now=now)])
 
 
 def delete_alarms_of_project(tx: Transaction, project_id: str, *, user_id: str | None, now: datetime) -> int:
@@ -171,10 +190,9 @@ def delete_alarms_of_project(tx: Transaction, project_id: str, *, user_id: str |
     Who may end a project has been decided by whoever calls this.
     """
     gone = store.delete_of_project(tx, project_id)
-    history.append_history(
-        tx, [_fact(one, user_id, type=HistoryType.DELETION, detail=spec_document(one.spec), now=now) for one in gone]
-    )
-    return len(gone)
+    ended: Sequence[Alarm | AlarmUnreadable] = [*gone.alarms, *gone.unreadable]
+    history.append_history(tx, [_end_of(one, user_id, now=now) for one in ended])
+    return len(ended)
 
 
 def set_state(tx: Transaction, alarm_id: UUID, *, state: AlarmState, caller: Caller, now: datetime) -> Alarm:
@@ -201,7 +219,7 @@ def list_history(
     bounded = min(limit, LIMIT_MAX)
     found = history.list_history(tx, alarm_id, project_id=project_id, marker=marker, limit=bounded, only=only)
     if not found and not history.list_history(tx, alarm_id, project_id=project_id, marker=None, limit=1):
-        raise AlarmNotFound(f"Alarm {alarm_id} not found in project {caller.project_id}")
+        raise _not_found(alarm_id, caller)
     return found
 
 
@@ -235,6 +253,22 @@ def _write_history(
     tx: Transaction, alarm: Alarm, caller: Caller, *, type: HistoryType, detail: Mapping[str, Any], now: datetime
 ) -> None:
     history.append_history(tx, [_fact(alarm, caller.user_id or None, type=type, detail=detail, now=now)])
+
+
+def _end_of(alarm: Alarm | AlarmUnreadable, user_id: str | None, *, now: datetime) -> HistoryEvent:
+    """Return the fact that an alarm was deleted, with its settings, or why they could not be read."""
+    if isinstance(alarm, Alarm):
+        return _fact(alarm, user_id, type=HistoryType.DELETION, detail=spec_document(alarm.spec), now=now)
+    return HistoryEvent(
+        id=HistoryEventId(new_id()),
+        alarm_id=alarm.alarm_id,
+        project_id=alarm.project_id,
+        user_id=user_id,
+        type=HistoryType.DELETION,
+        detail={"unreadable": alarm.fault},
+        severity=Severity.LOW,
+        at=now,
+    )
 
 
 def _fact(

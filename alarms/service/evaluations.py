@@ -69,10 +69,9 @@ def evaluate_due(
     """
     patience = patience or Patience()
     claimed = store.claim_due(tx, now, limit=min(limit, EVALUATE_MAX))
-    if claimed.broken:
-        log.error("alarms.broken", faults={str(alarm_id): fault for alarm_id, fault in claimed.broken.items()})
-        why = "its stored settings are none that we take any more ({}): tell the operator"
-        _put_off(tx, {alarm_id: why.format(fault) for alarm_id, fault in claimed.broken.items()}, now=now)
+    if claimed.unreadable:
+        log.error("alarms.unreadable", faults={str(one.alarm_id): one.fault for one in claimed.unreadable})
+        _put_off(tx, {one.alarm_id: one.message for one in claimed.unreadable}, now=now)
     if not claimed.alarms:
         return EvaluationResult(0, 0)
     asleep = [alarm for alarm in claimed.alarms if not is_within(alarm.spec.time_constraints, now)]

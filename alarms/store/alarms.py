@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from alarms.documents import constraint_document, rule_document, spec_from_document
-from alarms.model import Alarm, AlarmFilter, AlarmId, AlarmSpec, AlarmState
+from alarms.model import Alarm, AlarmFilter, AlarmId, AlarmSpec, AlarmState, AlarmUnreadable
 from foundation.database import Transaction
 from foundation.errors import Invalid
 
@@ -53,11 +53,15 @@ SPEC_FIELDS = (
 
 
 def _to_alarm(row: AlarmRow) -> Alarm:
+    try:
+        spec = spec_from_document({name: getattr(row, name) for name in SPEC_FIELDS})
+    except (Invalid, ValueError, TypeError, LookupError) as error:
+        raise AlarmUnreadable(row.id, project_id=row.project_id, fault=str(error)) from error
     return Alarm(
         id=AlarmId(row.id),
         project_id=row.project_id,
         user_id=row.user_id,
-        spec=spec_from_document({name: getattr(row, name) for name in SPEC_FIELDS}),
+        spec=spec,
         state=AlarmState(row.state),
         state_reason=row.state_reason,
         state_reason_data=row.state_reason_data,
@@ -68,6 +72,25 @@ def _to_alarm(row: AlarmRow) -> Alarm:
         next_evaluation_at=row.next_evaluation_at,
         last_value=row.last_value,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAlarms:
+    """Alarms, and those that cannot be read."""
+
+    alarms: Sequence[Alarm]
+    unreadable: Sequence[AlarmUnreadable]
+
+
+def _read(rows: Sequence[AlarmRow]) -> ReadAlarms:
+    alarms: list[Alarm] = []
+    unreadable: list[AlarmUnreadable] = []
+    for row in rows:
+        try:
+            alarms.append(_to_alarm(row))
+        except AlarmUnreadable as one:
+            unreadable.append(one)
+    return ReadAlarms(alarms, unreadable)
 
 
 def _spec_parameters(spec: AlarmSpec) -> dict[str, Any]:
@@ -147,10 +170,10 @@ def delete_alarm(tx: Transaction, alarm_id: UUID) -> None:
 DELETE_OF_PROJECT: LiteralString = "DELETE FROM alarm WHERE project_id = %s RETURNING *"
 
 
-def delete_of_project(tx: Transaction, project_id: str) -> Sequence[Alarm]:
+def delete_of_project(tx: Transaction, project_id: str) -> ReadAlarms:
     """Forget every alarm of a project, at most as many as its limit let it have, and return them."""
     with tx.cursor(row_factory=class_row(AlarmRow)) as cursor:
-        return [_to_alarm(row) for row in cursor.execute(DELETE_OF_PROJECT, (project_id,)).fetchall()]
+        return _read(cursor.execute(DELETE_OF_PROJECT, (project_id,)).fetchall())
 
 
 FIND_ALARM: LiteralString = "SELECT * FROM alarm WHERE id = %s"
@@ -158,7 +181,7 @@ LOCK_ALARM: LiteralString = "SELECT * FROM alarm WHERE id = %s FOR UPDATE"
 
 
 def find_alarm(tx: Transaction, alarm_id: UUID, *, for_update: bool = False) -> Alarm | None:
-    """Read an alarm of whatever project, locked where it is about to change."""
+    """Read an alarm of whatever project, locked where it is about to change. Raises AlarmUnreadable."""
     with tx.cursor(row_factory=class_row(AlarmRow)) as cursor:
         row = cursor.execute(LOCK_ALARM if for_update else FIND_ALARM, (alarm_id,)).fetchone()
     return None if row is None else _to_alarm(row)
@@ -205,7 +228,7 @@ ORDERS: dict[str, LiteralString] = {
 def list_alarms(
     tx: Transaction, wanted: AlarmFilter, *, sorts: Sequence[tuple[str, bool]], marker: UUID | None, limit: int
 ) -> Sequence[Alarm]:
-    """List alarms by (field, is descending) and then by id, after the alarm named by the marker."""
+    """List alarms by (field, is descending) and then by id, after the alarm named by the marker. Raises AlarmUnreadable."""
     terms: list[sql.Composable] = []
     for name, is_descending in sorts or [("created_at", True)]:
         if name not in ORDERS:
@@ -246,26 +269,10 @@ CLAIM_DUE: LiteralString = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """Due alarms, and those whose row is none any more, such as one that an earlier version took, each with what is wrong."""
-
-    alarms: Sequence[Alarm]
-    broken: Mapping[UUID, str]
-
-
-def claim_due(tx: Transaction, now: datetime, *, limit: int) -> Claimed:
+def claim_due(tx: Transaction, now: datetime, *, limit: int) -> ReadAlarms:
     """Claim due alarms, longest due first; the transaction is the lease, so that a crash gives them back."""
     with tx.cursor(row_factory=class_row(AlarmRow)) as cursor:
-        rows = cursor.execute(CLAIM_DUE, {"now": now, "limit": limit}).fetchall()
-    alarms: list[Alarm] = []
-    broken: dict[UUID, str] = {}
-    for row in rows:
-        try:
-            alarms.append(_to_alarm(row))
-        except (Invalid, ValueError, TypeError, LookupError) as error:
-            broken[row.id] = str(error)
-    return Claimed(alarms, broken)
+        return _read(cursor.execute(CLAIM_DUE, {"now": now, "limit": limit}).fetchall())
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from alarms.model import (
     AlarmQuotaExceeded,
     AlarmSpec,
     AlarmState,
+    AlarmUnreadable,
     ComparisonOperator,
     HistoryType,
     MetricsTarget,
@@ -246,7 +247,36 @@ def test_a_row_that_is_no_alarm_any_more_is_put_off_and_stops_no_other(
     told = tx.execute("SELECT next_evaluation_at, state_reason FROM alarm WHERE id = %s", (broken,)).fetchone()
     assert told is not None
     assert told[0] == NOW + timedelta(minutes=10)
-    assert "tell the operator" in told[1]
+    assert "delete it, and make it anew" in told[1]
+
+
+def test_an_alarm_that_cannot_be_read_says_so_and_can_be_deleted(tx: Transaction, caller: Caller) -> None:
+    broken, good = (an_alarm(tx, caller, resource_id=new_id()).id for _ in range(2))
+    tx.execute("UPDATE alarm SET rule = rule - 'threshold' WHERE id = %s", (broken,))
+    stranger = a_caller()
+    for read in (
+        lambda: service.get_alarm(tx, broken, caller=caller),
+        lambda: service.list_alarms(tx, AlarmFilter(project_id=caller.project_id), caller=caller),
+    ):
+        with pytest.raises(AlarmUnreadable, match=f"{broken} cannot be read.*delete it"):
+            read()
+    with pytest.raises(AlarmNotFound):
+        service.get_alarm(tx, broken, caller=stranger)
+    with pytest.raises(AlarmNotFound):
+        service.delete_alarm(tx, broken, caller=stranger, now=NOW)
+    service.delete_alarm(tx, broken, caller=caller, now=NOW)
+    listed = service.list_alarms(tx, AlarmFilter(project_id=caller.project_id), caller=caller)
+    assert [one.id for one in listed] == [good]
+    last = service.list_history(tx, broken, caller=caller)[0]
+    assert (last.type, "threshold" in last.detail["unreadable"]) == (HistoryType.DELETION, True)
+
+
+def test_a_project_ends_with_its_alarms_readable_or_not(tx: Transaction, caller: Caller) -> None:
+    broken, good = (an_alarm(tx, caller, resource_id=new_id()).id for _ in range(2))
+    tx.execute("UPDATE alarm SET alarm_actions = '{gopher://x/}' WHERE id = %s", (broken,))
+    assert service.delete_alarms_of_project(tx, caller.project_id, user_id=None, now=NOW) == 2
+    for one in (broken, good):
+        assert service.list_history(tx, one, caller=caller)[0].type is HistoryType.DELETION
 
 
 def test_an_alarm_whose_query_is_none_any_more_is_without_data_and_stops_no_other(
