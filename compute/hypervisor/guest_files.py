@@ -9,6 +9,8 @@ import os
 import shutil
 import stat
 import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ CONFIG_DRIVE_FILE = "config.iso"
 CONSOLE_FILE = "console.log"
 MAKING_PREFIX = ".making-"
 DELETING_PREFIX = ".deleting-"
+PREFIXES = ("", MAKING_PREFIX, DELETING_PREFIX)
 GIB = 1024**3
 
 QEMU_IMG_TIMEOUT_S = 60
@@ -69,7 +72,7 @@ class GuestFolder:
         )
 
     def make(self, spec: InstanceSpec) -> None:
-        """Make the folder with disk and config drive; it appears under its name only when it is whole."""
+        """Make the folder with disk and config drive; it appears under its name only when it is whole. Raises LaunchFailure."""
         final = self.instances / str(spec.instance_id)
         if final.is_dir():
             return
@@ -77,14 +80,20 @@ class GuestFolder:
         image = self._image(spec.disk.image_path)
         making = self.instances / f"{MAKING_PREFIX}{spec.instance_id}"
         shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(mode=0o711)
-        make_overlay(making / DISK_FILE, image, spec.disk)
-        self._write(making / CONFIG_DRIVE_FILE, drive)
-        self._hand_over(making / DISK_FILE)
-        self._hand_over(making / CONFIG_DRIVE_FILE)
-        making.chmod(0o711)
-        making.rename(final)
-        sync_folder(self.instances)
+        try:
+            with told_without_paths("the guest's files could not be made"):
+                making.mkdir(mode=0o711)
+                make_overlay(making / DISK_FILE, image, spec.disk)
+                self._write(making / CONFIG_DRIVE_FILE, drive)
+                self._hand_over(making / DISK_FILE)
+                self._hand_over(making / CONFIG_DRIVE_FILE)
+                making.chmod(0o711)
+                sync_folder(making)
+                making.rename(final)
+                sync_folder(self.instances)
+        except LaunchFailure:
+            shutil.rmtree(making, ignore_errors=True)
+            raise
 
     def require_whole(self, instance_id: UUID) -> None:
         """Raise LaunchFailure when the disk or the config drive is gone: no new disk is ever put in place of a lost one."""
@@ -92,7 +101,8 @@ class GuestFolder:
         for name in (DISK_FILE, CONFIG_DRIVE_FILE):
             if not (folder / name).is_file():
                 raise LaunchFailure(f"the guest's {name} is gone from this host")
-            self._hand_over(folder / name)
+            with told_without_paths(f"the guest's {name} could not be given to the hypervisor"):
+                self._hand_over(folder / name)
 
     def remove(self, instance_id: UUID) -> None:
         """Remove all files of an instance, wherever an earlier removal or making of them was stopped."""
@@ -111,11 +121,13 @@ class GuestFolder:
         found: set[UUID] = set()
         for entry in self.instances.iterdir():
             name = entry.name.removeprefix(MAKING_PREFIX).removeprefix(DELETING_PREFIX)
-            try:
+            with suppress(ValueError):
                 found.add(UUID(name))
-            except ValueError:
-                continue
-        return frozenset(found)
+        return frozenset(instance_id for instance_id in found if self._has_files(instance_id))
+
+    def _has_files(self, instance_id: UUID) -> bool:
+        """Tell whether a removal would find any; a UUID may be spelled in more ways than ours."""
+        return any((self.instances / f"{prefix}{instance_id}").exists() for prefix in PREFIXES)
 
     def read_console(self, instance_id: UUID) -> str:
         """Read the end of the serial console; the log's predecessor is read too, where the log was just rotated."""
@@ -152,7 +164,7 @@ class GuestFolder:
         stored = self.images / relative
         if not stored.is_file() or not stored.resolve().is_relative_to(self.images.resolve()):
             raise LaunchFailure(f"the image file {relative} is not in this host's image store")
-        if not stored.stat().st_mode & stat.S_IROTH:
+        if not stored.stat().st_mode & stat.S_IROTH or not is_open_below(self.images, stored.parent):
             raise LaunchFailure(f"the image file {relative} cannot be read by the hypervisor; make it readable for all")
         return self._reachable(self.images) / relative
 
@@ -192,6 +204,15 @@ class GuestFolder:
             os.close(descriptor)
 
 
+@contextmanager
+def told_without_paths(what: str) -> Generator[None]:
+    """Let the system's no become the instance's fault, which its project reads: where files lie on the host is not its business."""
+    try:
+        yield
+    except OSError as error:
+        raise LaunchFailure(f"{what}: {error.strerror or type(error).__name__}") from error
+
+
 def make_overlay(path: Path, image: Path, disk: DiskSpec) -> None:
     """Make a private qcow2 overlay over an image, with both formats named and never guessed. Raises LaunchFailure."""
     virtual_bytes = int(run_qemu_img("info", "--output=json", "-f", disk.image_format, str(image))["virtual-size"])
@@ -209,15 +230,24 @@ def run_qemu_img(*arguments: str) -> dict[str, Any]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=QEMU_IMG_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise LaunchFailure(f"qemu-img {arguments[0]} did not finish: {error}") from error
+        raise LaunchFailure(f"qemu-img {arguments[0]} did not finish ({type(error).__name__})") from error
     if done.returncode != 0:
-        raise LaunchFailure(f"qemu-img {arguments[0]} failed: {done.stderr.strip()[:500]}")
+        reason = done.stderr.strip() or f"it ended with {done.returncode}"
+        for path in (Path(argument) for argument in arguments if argument.startswith("/")):
+            reason = reason.replace(str(path), path.name)
+        raise LaunchFailure(f"qemu-img {arguments[0]} failed: {reason[:500]}")
     return json.loads(done.stdout) if done.stdout.strip() else {}
 
 
 def is_open_to_all(folder: Path) -> bool:
     """Tell whether any user may pass through every folder on the way."""
     return all(part.stat().st_mode & stat.S_IXOTH for part in (folder, *folder.parents))
+
+
+def is_open_below(root: Path, folder: Path) -> bool:
+    """Tell whether any user may pass through the folders from a root down to one of its folders."""
+    between = (folder, *folder.parents)[: len(folder.relative_to(root).parts)]
+    return all(part.stat().st_mode & stat.S_IXOTH for part in between)
 
 
 def is_mounted(point: Path) -> bool:
