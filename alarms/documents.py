@@ -17,6 +17,7 @@ from alarms.model import (
     Target,
     TimeConstraint,
 )
+from alarms.time_constraint import check_constraint
 
 
 def rule_document(rule: Rule) -> dict[str, Any]:
@@ -53,13 +54,26 @@ def rule_from_document(rule_type: RuleType, document: Mapping[str, Any]) -> Rule
 def _target_from_document(rule_type: RuleType, document: Mapping[str, Any]) -> Target:
     match rule_type:
         case RuleType.RESOURCE:
-            return ResourceTarget(document["metric"], document["resource_type"], document["resource_id"])
+            return ResourceTarget(
+                _text(document, "metric"), _text(document, "resource_type"), _text(document, "resource_id")
+            )
         case RuleType.METRICS:
             return MetricsTarget(tuple(UUID(metric_id) for metric_id in document["metrics"]))
         case RuleType.RESOURCES:
             return ResourcesTarget(
-                document["metric"], document["resource_type"], document["query"], document.get("operations")
+                _text(document, "metric"),
+                _text(document, "resource_type"),
+                document["query"],
+                document.get("operations"),
             )
+
+
+def _text(document: Mapping[str, Any], name: str) -> str:
+    """Return a field that a statement compares with a text: another value in it would end the statement for all alarms."""
+    value = document[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is not a text")
+    return value
 
 
 def constraint_document(constraint: TimeConstraint) -> dict[str, Any]:
@@ -74,13 +88,15 @@ def constraint_document(constraint: TimeConstraint) -> dict[str, Any]:
 
 
 def constraint_from_document(document: Mapping[str, Any]) -> TimeConstraint:
-    """Read a time constraint back."""
-    return TimeConstraint(
-        name=document["name"],
-        start=document["start"],
-        duration_s=int(document["duration"]),
-        timezone=document["timezone"],
-        description=document["description"],
+    """Read a time constraint back; raise Invalid for a cron line or a zone that what reads them knows no more."""
+    return check_constraint(
+        TimeConstraint(
+            name=document["name"],
+            start=document["start"],
+            duration_s=int(document["duration"]),
+            timezone=document["timezone"],
+            description=document["description"],
+        )
     )
 
 

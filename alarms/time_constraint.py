@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterBadDateError, croniter
@@ -17,6 +18,7 @@ A_MOMENT = datetime(2001, 1, 1, tzinfo=UTC)
 """Any instant will do to see whether a cron line ever fires: croniter looks back fifty years."""
 
 
+@lru_cache(maxsize=1_024)
 def check_constraint(constraint: TimeConstraint) -> TimeConstraint:
     """Return the constraint if its cron line, length and zone exist; else raise Invalid with what to mend."""
     line = constraint.start

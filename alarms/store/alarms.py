@@ -55,7 +55,7 @@ SPEC_FIELDS = (
 def _to_alarm(row: AlarmRow) -> Alarm:
     try:
         spec = spec_from_document({name: getattr(row, name) for name in SPEC_FIELDS})
-    except (Invalid, ValueError, TypeError, LookupError) as error:
+    except (Invalid, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise AlarmUnreadable(row.id, project_id=row.project_id, fault=str(error)) from error
     return Alarm(
         id=AlarmId(row.id),

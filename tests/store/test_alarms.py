@@ -235,12 +235,20 @@ def test_an_alarm_whose_expression_fails_on_its_data_harms_no_other(tx: Transact
     [
         "UPDATE alarm SET alarm_actions = '{gopher://x/}' WHERE id = %s",
         "UPDATE alarm SET rule = rule - 'threshold' WHERE id = %s",
+        """UPDATE alarm SET rule = rule || '{"threshold": 1e400}' WHERE id = %s""",
+        """UPDATE alarm SET rule = rule || '{"granularity": 1e400}' WHERE id = %s""",
+        """UPDATE alarm SET rule = rule || '{"metric": ["cpu"]}' WHERE id = %s""",
+        """UPDATE alarm SET rule = rule || '{"resource_id": 5}' WHERE id = %s""",
+        """UPDATE alarm SET time_constraints = jsonb_set(time_constraints, '{0, start}', '"61 * * * *"') WHERE id = %s""",
+        """UPDATE alarm SET time_constraints = jsonb_set(time_constraints, '{0, timezone}', '"Mars/Olympus"') WHERE id = %s""",
+        """UPDATE alarm SET time_constraints = jsonb_set(time_constraints, '{0, duration}', '1e12') WHERE id = %s""",
     ],
 )
 def test_a_row_that_is_no_alarm_any_more_is_put_off_and_stops_no_other(
     tx: Transaction, caller: Caller, damage: LiteralString
 ) -> None:
-    broken, good = (an_alarm(tx, caller, resource_id=new_id()).id for _ in range(2))
+    always = (TimeConstraint("always", "0 0 * * *", 86_400),)
+    broken, good = (an_alarm(tx, caller, resource_id=new_id(), time_constraints=always).id for _ in range(2))
     tx.execute(damage, (broken,))
     assert service.evaluate_due(tx, NOW).evaluated == 1
     assert service.get_alarm(tx, good, caller=caller).evaluated_at == NOW
