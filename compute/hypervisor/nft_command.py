@@ -8,22 +8,30 @@ from typing import Any, TypeAlias
 from compute.hypervisor.contract import HypervisorUnavailable
 
 NFT_TIMEOUT_S = 20
+ABSENT = "No such file or directory"
+"""How nft says ENOENT, in no other language than this."""
 
 Json: TypeAlias = dict[str, Any]
 
 
 def list_table(family: str, table: str) -> Json | None:
-    """Read one table; None when there is none."""
+    """Read one table; None when there is none. Raises HypervisorUnavailable when that cannot be told."""
     done = _nft(["-j", "list", "table", family, table])
-    return json.loads(done.stdout) if done.returncode == 0 else None
+    if done.returncode != 0 and ABSENT in done.stderr:
+        return None
+    return _answer(done)
 
 
 def list_table_names() -> Sequence[str]:
-    """Name the inet tables of the host, whosever they are."""
+    """Name the inet tables of the host, whosever they are. Raises HypervisorUnavailable."""
     done = _nft(["-j", "list", "tables", "inet"])
+    return [item["table"]["name"] for item in _answer(done)["nftables"] if "table" in item]
+
+
+def _answer(done: subprocess.CompletedProcess[str]) -> Json:
     if done.returncode != 0:
-        return []
-    return [item["table"]["name"] for item in json.loads(done.stdout)["nftables"] if "table" in item]
+        raise HypervisorUnavailable(f"the packet filter does not tell its rules: {done.stderr.strip()[:500]}")
+    return json.loads(done.stdout)
 
 
 def run_nft(commands: Sequence[Json]) -> None:
