@@ -24,6 +24,9 @@ IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 FORWARD_BEFORE = Path("/run/nephoscope-ip-forward-before")
 """What forwarding was before the first installation on this machine turned it on; the last to leave puts it back."""
 
+DEFAULT_ROUTES = frozenset({"default", "0.0.0.0/1", "128.0.0.0/1"})
+"""What leads anywhere, as one route or in the two halves in which a VPN lays it over another; no subnet is used by it."""
+
 IP_TIMEOUT_S = 10
 MTU_DEFAULT = 1500
 SO_BINDTODEVICE = 25
@@ -55,15 +58,17 @@ def read_routed_subnets(*, except_devices: Collection[str]) -> Sequence[IPv4Netw
     return [
         IPv4Network(route["dst"])
         for route in run_ip("-4", "route", "show", "table", "all")
-        if route["dst"] != "default" and route.get("dev") not in except_devices and route.get("dev") != "lo"
+        if route["dst"] not in DEFAULT_ROUTES and route.get("dev") not in except_devices and route.get("dev") != "lo"
     ]
 
 
 def read_mtu() -> int:
-    """Return the packet size that passes the host's default route, so that guests do not send larger ones."""
+    """Return the packet size that passes every way of the host's default route, so that guests do not send larger ones."""
     for route in run_ip("-4", "route", "show", "default"):
-        for link in run_ip("link", "show", "dev", route["dev"]):
-            return min(MTU_DEFAULT, int(link["mtu"]))
+        devices = {way["dev"] for way in (route, *route.get("nexthops", ())) if "dev" in way}
+        sizes = [int(link["mtu"]) for device in devices for link in run_ip("link", "show", "dev", device)]
+        if sizes:
+            return min(MTU_DEFAULT, *sizes)
     return MTU_DEFAULT
 
 
