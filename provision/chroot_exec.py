@@ -25,7 +25,8 @@ def _check(result: int, doing: str) -> None:
 
 
 def _mount(source: str, target: Path | str, *, kind: str, flags: int, options: str = "") -> None:
-    result = _libc.mount(source.encode(), str(target).encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
+    places = (os.fsencode(source), os.fsencode(target))
+    result = _libc.mount(*places, kind.encode(), ctypes.c_ulong(flags), options.encode())
     _check(result, f"cannot mount {source} on {target}")
 
 
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> None:
     split = arguments.index("--")
     tree, user, signal_number, *folders = arguments[:split]
     command = arguments[split + 1 :]
-    binds = [(outside, inside) for outside, _, inside in (folder.partition("=") for folder in folders)]
+    binds = [(outside, inside) for outside, _, inside in (folder.rpartition("=") for folder in folders)]
     enter(Path(tree), user=int(user), binds=binds)
     # Changing the user clears the parent-death signal, so it is asked for last.
     end_with_parent(int(signal_number), parent=parent)

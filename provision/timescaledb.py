@@ -32,7 +32,10 @@ ADMINISTRATOR = "postgres"
 OWNER = "nepho"
 """The role that owns our database and that the product runs as: no superuser."""
 
+MAKE_TIMEOUT_S = 300
 START_TIMEOUT_S = 60
+RECOVERY_TIMEOUT_S = 900
+"""After a power loss it replays its log before it answers; whoever ends it meanwhile makes it begin anew."""
 STOP_TIMEOUT_S = 30
 LOG_BYTES_MAX = 10_000_000
 SOCKET_PATH_BYTES_MAX = 107
@@ -162,29 +165,63 @@ def create(cluster: Cluster, *, user: int | None = None) -> None:
 
 
 def _run(command: list[str], *, text: str = "") -> None:
-    result = subprocess.run(command, input=text, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)
-    if result.returncode != 0 or "ERROR:" in result.stderr:
+    try:
+        result = subprocess.run(
+            command, input=text, capture_output=True, text=True, timeout=MAKE_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        failure = f"no end within {MAKE_TIMEOUT_S} s"
+    else:
+        failure = result.stderr.strip()[-300:] if result.returncode != 0 or "ERROR:" in result.stderr else ""
+    if failure:
         raise ProvisionError(
-            f"The embedded database could not be made ({result.stderr.strip()[-300:]}).",
-            mend="Run `make clean` if it holds nothing that you need, and `make run` again.",
+            f"The embedded database could not be made ({failure}).",
+            mend="Mend that, or run `make clean` if it holds nothing that you need, and `make run` again.",
         )
 
 
 def start(cluster: Cluster) -> "subprocess.Popen[bytes]":
     """Start the server and return when it answers; it ends with the caller, however the caller ends."""
     create(cluster)
+    free_files(cluster)
+    _bound_log(cluster.log_file)
+    written_before = cluster.log_file.stat().st_size
     server = launch(cluster)
-    _wait_ready(cluster, server)
+    wait_ready(cluster, server, written_before=written_before)
     return server
+
+
+def free_files(cluster: Cluster) -> None:
+    """Wait for a server that still ends after its supervisor was killed; then its lock files mean nothing, whoever has its id now."""
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while processes := _processes_on(cluster.data_dir):
+        if time.monotonic() > deadline:
+            raise ProvisionError(
+                f"Another server works on {cluster.data_dir} (process {min(processes)}).",
+                mend="End what started it, and run it again.",
+            )
+        time.sleep(0.05)
+    for lock in (cluster.data_dir / "postmaster.pid", cluster.runtime_dir / f"{SOCKET_NAME}.lock"):
+        lock.unlink(missing_ok=True)
+
+
+def _processes_on(data_dir: Path) -> list[int]:
+    """The server's processes: its user's, standing in its files, by whatever name their own tree has for these."""
+    files = data_dir.stat()
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            is_its_user = entry.name.isdecimal() and entry.stat().st_uid == files.st_uid
+            if is_its_user and os.path.samestat(files, (entry / "cwd").stat()):
+                found.append(int(entry.name))
+    return found
 
 
 def launch(cluster: Cluster) -> "subprocess.Popen[bytes]":
     """Start the server on files that are there and return at once; after a crash it replays its log before it answers."""
     durability = {} if cluster.durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     flags = [f"--{name}={value.strip(chr(39))}" for name, value in {**SETTINGS, **durability}.items()]
-    cluster.log_file.parent.mkdir(parents=True, exist_ok=True)
-    if cluster.log_file.exists() and cluster.log_file.stat().st_size > LOG_BYTES_MAX:
-        cluster.log_file.unlink()
+    _bound_log(cluster.log_file)
     with cluster.log_file.open("ab") as log:
         return subprocess.Popen(
             cluster.program(cluster.owner, f"{BINARIES}/postgres", "-D", "/data", *flags),
@@ -195,29 +232,55 @@ def launch(cluster: Cluster) -> "subprocess.Popen[bytes]":
         )
 
 
-def _wait_ready(cluster: Cluster, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            break
-        if answers(cluster, server):
+def _bound_log(log_file: Path) -> None:
+    """The file is there, and a long one begins anew."""
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    log_file.touch()
+    if log_file.stat().st_size > LOG_BYTES_MAX:
+        log_file.unlink()
+        log_file.touch()
+
+
+def wait_ready(cluster: Cluster, server: "subprocess.Popen[bytes]", *, written_before: int = 0) -> None:
+    """Return when the server answers; raises ProvisionError with its own reason where it ends or says nothing in time.
+
+    So many bytes of its log are of earlier servers.
+    """
+    began = time.monotonic()
+    while server.poll() is None:
+        state = _state(cluster, server)
+        if state == "ready":
             return
+        if time.monotonic() - began > (RECOVERY_TIMEOUT_S if state == "starting" else START_TIMEOUT_S):
+            break
         time.sleep(0.05)
     stop(server)
-    last = cluster.log_file.read_text(errors="replace").strip().splitlines()[-1:] or ["it wrote nothing"]
+    log = cluster.log_file.read_bytes()[written_before:].decode(errors="replace")
     raise ProvisionError(
-        f"The embedded database did not start ({last[0]}).",
+        f"The embedded database did not start ({_reason_in(log)}).",
         mend=f"{cluster.log_file} says why; mend that and run it again.",
     )
 
 
+def _reason_in(log: str) -> str:
+    """The first line that calls itself fatal, for hints and what follows from it stand below; else the last line."""
+    lines = log.strip().splitlines()
+    fatal = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
+    return fatal[0] if fatal else (lines or ["it wrote nothing"])[-1]
+
+
 def answers(cluster: Cluster, server: "subprocess.Popen[bytes]") -> bool:
-    """Whether this very server takes connections: the eighth line of postmaster.pid is its own word on its state."""
+    """Whether this very server takes connections."""
+    return _state(cluster, server) == "ready"
+
+
+def _state(cluster: Cluster, server: "subprocess.Popen[bytes]") -> str:
+    """The server's own word on its state, the eighth line of postmaster.pid; empty before it has written one."""
     try:
         lines = (cluster.data_dir / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
-        return False
-    return len(lines) >= 8 and lines[0].strip() == str(server.pid) and lines[7].strip() == "ready"
+        return ""
+    return lines[7].strip() if len(lines) >= 8 and lines[0].strip() == str(server.pid) else ""
 
 
 def stop(server: "subprocess.Popen[bytes]") -> None:
