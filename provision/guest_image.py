@@ -1,10 +1,13 @@
 """The small guest image: Debian's cloud kernel, an initramfs with its drivers, and a root disk with busybox."""
 
+import gzip
 import hashlib
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -55,29 +58,42 @@ class GuestImage:
         """The absolute path of one of the parts."""
         return self.folder / part.file
 
+    def is_whole(self) -> bool:
+        """Whether all parts are there in their sizes: a power cut, a full disk or a hand may have taken some of it."""
+        parts = [(self.path(part), part.size_bytes) for part in (self.kernel, self.initramfs, self.disk)]
+        return all(path.is_file() and path.stat().st_size == size for path, size in parts)
+
 
 def folder_of(var: Path) -> Path:
-    """Where the present image is: a link to the folder of its recipe. Older folders stay, since guests' disks rest on them."""
+    """Where the present image is: a link to the folder of its build. Older folders stay, since guests' disks rest on them."""
     return var.resolve() / "images" / "guest"
 
 
 def load_manifest(var: Path) -> GuestImage:
     """The image that `make setup` built; raises ProvisionError where there is none."""
-    folder = folder_of(var).resolve()
+    image = find_image(folder_of(var).resolve())
+    if image is None:
+        raise ProvisionError("The guest image is not built.", mend="Run `make setup`.")
+    return image
+
+
+def find_image(folder: Path) -> GuestImage | None:
+    """The whole image that a folder holds, or None."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-    except FileNotFoundError:
-        raise ProvisionError("The guest image is not built.", mend="Run `make setup`.") from None
-    return GuestImage(
-        name=manifest["name"],
-        folder=folder,
-        recipe=manifest["recipe"],
-        kernel_version=manifest["kernel_version"],
-        kernel_command_line=manifest["kernel_command_line"],
-        kernel=ImageFile(**manifest["kernel"]),
-        initramfs=ImageFile(**manifest["initramfs"]),
-        disk=ImageFile(**manifest["disk"]),
-    )
+        image = GuestImage(
+            name=manifest["name"],
+            folder=folder,
+            recipe=manifest["recipe"],
+            kernel_version=manifest["kernel_version"],
+            kernel_command_line=manifest["kernel_command_line"],
+            kernel=ImageFile(**manifest["kernel"]),
+            initramfs=ImageFile(**manifest["initramfs"]),
+            disk=ImageFile(**manifest["disk"]),
+        )
+    except (FileNotFoundError, NotADirectoryError, TypeError, KeyError, ValueError):
+        return None
+    return image if image.is_whole() else None
 
 
 def recipe_digest() -> str:
@@ -89,39 +105,85 @@ def recipe_digest() -> str:
 
 
 def is_built(var: Path) -> bool:
-    """Whether the image is there and made by the present recipe."""
-    try:
-        return load_manifest(var).recipe == recipe_digest()
-    except (ProvisionError, TypeError, KeyError, ValueError):
-        return False
+    """Whether the image is there, whole, and made by the present recipe."""
+    image = find_image(folder_of(var).resolve())
+    return image is not None and image.recipe == recipe_digest()
 
 
 def build(var: Path, *, say: Say) -> GuestImage:
-    """Make the image's files unless they are there; all or nothing."""
+    """Make the image's files unless they are there; all or nothing. Raises ProvisionError."""
     if is_built(var):
         return load_manifest(var)
     link = folder_of(var)
-    folder = link.with_name(f"guest-{recipe_digest()}")
     work, scratch = (link.with_name(f"guest.{name}") for name in ("partial", "scratch"))
-    for old in (work, scratch):
-        shutil.rmtree(old, ignore_errors=True)
-        old.mkdir(parents=True)
     try:
-        if not folder.exists():
-            _build(work, scratch=scratch, say=say)
-            work.rename(folder)
-        pointer = scratch / "guest"
-        pointer.symlink_to(folder.name)
-        pointer.rename(link)
+        with _readable_for_all(), _told():
+            for old in (work, scratch):
+                shutil.rmtree(old, ignore_errors=True)
+                old.mkdir(parents=True)
+            folder = _find_folder(link.parent)
+            if folder is None:
+                _build(work, scratch=scratch, say=say)
+                folder = _keep(work)
+            pointer = scratch / "guest"
+            pointer.symlink_to(folder.name)
+            pointer.rename(link)
+            _sync(link.parent)
     finally:
         for left in (work, scratch):
             shutil.rmtree(left, ignore_errors=True)
     return load_manifest(var)
 
 
+def _find_folder(images: Path) -> Path | None:
+    """A whole image of the present recipe that was built before."""
+    recipe = recipe_digest()
+    folders = sorted(images.glob(f"guest-{recipe}*"))
+    found = (find_image(folder) for folder in folders)
+    return next((image.folder for image in found if image is not None and image.recipe == recipe), None)
+
+
+def _keep(work: Path) -> Path:
+    """Make the files durable and give the folder a name that no other content ever gets: guests' disks would break on another one."""
+    content = hashlib.sha256((work / "manifest.json").read_bytes()).hexdigest()
+    folder = work.with_name(f"guest-{recipe_digest()}-{content[:8]}")
+    for path in (*work.iterdir(), work):
+        _sync(path)
+    shutil.rmtree(folder, ignore_errors=True)
+    return work.rename(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _readable_for_all() -> Generator[None]:
+    """QEMU's user reads what we make here, and a guest's users what is on its disk, whatever root's own umask."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    try:
+        yield
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ProvisionError(
+            f"The guest image could not be made ({error}).", mend="Mend that and run it again."
+        ) from error
+
+
 def _build(work: Path, *, scratch: Path, say: Say) -> None:
     say("fetching Debian's cloud kernel")
-    kernel_tree, version = _fetch_kernel(scratch)
+    kernel_tree, version = _fetch_kernel(scratch, say=say)
     say("making the initramfs")
     shutil.copyfile(kernel_tree / f"boot/vmlinuz-{version}", work / "kernel")
     _make_initramfs(work / "initramfs", scratch=scratch, modules=kernel_tree / f"lib/modules/{version}/kernel")
@@ -139,27 +201,40 @@ def _build(work: Path, *, scratch: Path, say: Say) -> None:
     (work / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _run(command: Sequence[str | Path], *, cwd: Path, text: str | None = None) -> str:
-    result = subprocess.run(
-        command, cwd=cwd, input=text, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False
-    )
+def _run(command: Sequence[str | Path], *, cwd: Path, given: bytes | None = None) -> bytes:
+    result = subprocess.run(command, cwd=cwd, input=given, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False)
     if result.returncode != 0:
-        reason = (result.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        reason = (result.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
         raise ProvisionError(
             f"`{command[0]}` failed while the guest image was made ({reason}).", mend="Mend that and run it again."
         )
     return result.stdout
 
 
-def _fetch_kernel(scratch: Path) -> tuple[Path, str]:
-    depends = _run(["apt-cache", "depends", META_PACKAGE], cwd=scratch)
+def _fetch_kernel(scratch: Path, *, say: Say) -> tuple[Path, str]:
+    """Fetch and unpack the kernel; where the package lists are missing, or the archive moved on since, they are fetched anew."""
+    try:
+        return _unpack_kernel(scratch / "deb")
+    except ProvisionError:
+        say("fetching the package lists anew")
+    try:
+        _run(["apt-get", "-q", "update"], cwd=scratch)
+        return _unpack_kernel(scratch / "deb-anew")
+    except ProvisionError as error:
+        raise ProvisionError(
+            f"Debian's kernel for the guest image could not be fetched: {error.wrong}",
+            mend=f"Mend it so that `apt-get update` and `apt-get download {META_PACKAGE}` work, then run it again.",
+        ) from error
+
+
+def _unpack_kernel(tree: Path) -> tuple[Path, str]:
+    tree.mkdir()
+    depends = _run(["apt-cache", "depends", META_PACKAGE], cwd=tree).decode()
     package = next((w for w in depends.split() if w.startswith("linux-image-") and w != META_PACKAGE), None)
     if package is None:
         raise ProvisionError(
             f"apt knows no {META_PACKAGE} for the guest image.", mend="Run `apt-get update` and run it again."
         )
-    tree = scratch / "deb"
-    tree.mkdir()
     _run(["apt-get", "-q", "-oAPT::Sandbox::User=root", "download", package], cwd=tree)
     archive = next(tree.glob("*.deb"))
     _run(["dpkg", "-x", archive.name, "."], cwd=tree)
@@ -175,16 +250,17 @@ def _make_initramfs(target: Path, *, scratch: Path, modules: Path) -> None:
         (tree / "bin" / applet).symlink_to("busybox")
     _install(RECIPE_FILES / "initramfs-init", tree / "init")
     order = load_order(modules, wanted=WANTED_MODULES)
+    if not order:
+        raise ProvisionError(
+            "Debian's kernel has no driver that the guest image can load: its modules are not `.ko` files.",
+            mend="Use a machine with Debian 12.",
+        )
     for module in order:
         shutil.copyfile(module, tree / "modules" / module.name)
     (tree / "modules/order").write_text("".join(f"{module.name}\n" for module in order))
     names = "\n".join(sorted(str(path.relative_to(tree)) for path in tree.rglob("*")))
-    with target.open("wb") as packed:
-        archive = subprocess.run(
-            ["cpio", "-o", "-H", "newc", "--owner=0:0", "--quiet"],
-            cwd=tree, input=names.encode(), capture_output=True, check=True, timeout=COMMAND_TIMEOUT_S,
-        )  # fmt: skip
-        subprocess.run(["gzip", "-9n"], input=archive.stdout, stdout=packed, check=True, timeout=COMMAND_TIMEOUT_S)
+    packed = _run(["cpio", "-o", "-H", "newc", "--owner=0:0", "--quiet"], cwd=tree, given=names.encode())
+    target.write_bytes(gzip.compress(packed, 9, mtime=0))
 
 
 def _install(source: Path, target: Path) -> None:
@@ -209,7 +285,7 @@ def _make_disk(target: Path, *, scratch: Path) -> None:
     for folder in ROOT_FOLDERS:
         (tree / folder).mkdir(parents=True)
     _install(BUSYBOX, tree / "bin/busybox")
-    for applet in _run([BUSYBOX, "--list-full"], cwd=scratch).split():
+    for applet in _run([BUSYBOX, "--list-full"], cwd=scratch).decode().split():
         link = tree / applet
         if not link.exists() and link.parent.is_dir():
             link.symlink_to("/bin/busybox")
