@@ -67,13 +67,17 @@ def _without_options(words: Sequence[str]) -> tuple[list[str], str | None]:
 
 
 def sources_of_suite(sources: Sequence[AptSource], *, machine_suite: str, wanted_suite: str) -> list[AptSource]:
-    """The same mirrors with another Debian suite: the main archive and, where there is one, its security archive."""
+    """The same mirrors with another Debian suite: the main archive and, where there is one, its security archive.
+
+    From one on this disk apt copies the packages, where of `file:` it would only say where they are.
+    """
     kinds = {machine_suite: wanted_suite, f"{machine_suite}-security": f"{wanted_suite}-security"}
     found: dict[str, AptSource] = {}
     for source in sources:
         for suite in source.suites:
             if suite in kinds and "main" in source.components and kinds[suite] not in found:
-                found[kinds[suite]] = AptSource(source.uri, (kinds[suite],), ("main",), source.signed_by)
+                uri = f"copy:{source.uri[5:]}" if source.uri.startswith("file:") else source.uri
+                found[kinds[suite]] = AptSource(uri, (kinds[suite],), ("main",), source.signed_by)
     return list(found.values()) if wanted_suite in found else []
 
 

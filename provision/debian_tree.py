@@ -41,9 +41,9 @@ def machine_suite(os_release: Path = Path("/etc/os-release")) -> str:
     return ""
 
 
-def build_tree(tree: Path, *, suite: str, packages: Sequence[str], say: Say) -> None:
+def build_tree(tree: Path, *, suite: str, packages: Sequence[str], say: Say, etc_apt: Path = Path("/etc/apt")) -> None:
     """Fetch the packages of the suite by the machine's own mirrors and unpack them under `tree`; all or nothing."""
-    sources = sources_of_suite(machine_sources(), machine_suite=machine_suite(), wanted_suite=suite)
+    sources = sources_of_suite(machine_sources(etc_apt), machine_suite=machine_suite(), wanted_suite=suite)
     if not sources:
         raise ProvisionError(
             f"This machine's apt sources name no Debian mirror that could also give {suite}.",
@@ -56,6 +56,8 @@ def build_tree(tree: Path, *, suite: str, packages: Sequence[str], say: Say) -> 
         say(f"unpacking {len(archives)} packages")
         _unpack(archives, work / "tree")
         _finish_tree(work / "tree")
+        # A power loss must not leave a tree that has its stamp and lacks its files.
+        os.sync()
         shutil.rmtree(tree, ignore_errors=True)
         (work / "tree").rename(tree)
     finally:
@@ -76,6 +78,7 @@ def _download(state: Path, *, sources: Sequence[AptSource], packages: Sequence[s
         "Dir::Etc::sourceparts": state / "etc",
         "Dir::Etc::preferences": "/dev/null",
         "Dir::Etc::preferencesparts": "/dev/null",
+        "APT::Default-Release": "",
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
         "Acquire::Retries": "3",
@@ -115,7 +118,9 @@ def apt_error(output: str) -> str:
 
 
 def _apt_failure(reason: str) -> ProvisionError:
-    if "NO_PUBKEY" in reason or "not signed" in reason:
+    if "free space" in reason or "No space left" in reason:
+        mend = "Free some, or set NEPHO_VAR to a folder on a larger disk, and run it again."
+    elif "NO_PUBKEY" in reason or "not signed" in reason:
         mend = "Install the newest debian-archive-keyring (`apt-get install debian-archive-keyring`) and run it again."
     else:
         mend = "Check that `apt-get update` works on this machine, then run it again."
@@ -127,13 +132,24 @@ def _unpack(archives: Sequence[Path], tree: Path) -> None:
         (tree / "usr" / name).mkdir(parents=True, exist_ok=True)
         (tree / name).symlink_to(f"usr/{name}")
     for archive in archives:
-        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as reader:
-            skipped = [f"--exclude={pattern}" for pattern in LEFT_OUT]
-            subprocess.run(
-                ["tar", "-x", "--keep-directory-symlink", *skipped, "-C", tree], stdin=reader.stdout, check=True
-            )
-        if reader.returncode != 0:
-            raise ProvisionError(f"The package {archive.name} is damaged.", mend="Run it again to fetch it anew.")
+        _unpack_one(archive, tree)
+
+
+def _unpack_one(archive: Path, tree: Path) -> None:
+    skipped = [f"--exclude={pattern}" for pattern in LEFT_OUT]
+    writing = ["tar", "-x", "--keep-directory-symlink", *skipped, "-C", tree]
+    reading = ["dpkg-deb", "--fsys-tarfile", archive]
+    plain = {**os.environ, "LC_ALL": "C.UTF-8"}
+    with subprocess.Popen(reading, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
+        tar = subprocess.run(
+            writing, env=plain, stdin=reader.stdout, stderr=subprocess.PIPE, text=True, errors="replace", check=False
+        )
+    if tar.returncode != 0 or reader.returncode != 0:
+        reason = (tar.stderr.strip().splitlines() or [f"dpkg-deb ended with code {reader.returncode}"])[0]
+        raise ProvisionError(
+            f"The package {archive.name} could not be unpacked ({reason}).",
+            mend="See that there is room on the disk, and run it again to fetch it anew.",
+        )
 
 
 def _finish_tree(tree: Path) -> None:
