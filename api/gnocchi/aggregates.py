@@ -17,6 +17,7 @@ from api.gnocchi.wire import (
     to_wire_metric,
     to_wire_points,
     to_wire_resource,
+    to_wire_values,
 )
 from api.reads import answer_read
 from foundation.database import Transaction
@@ -132,7 +133,7 @@ async def show_aggregates(
         if not wanted.groupby:
             return answer(bodies[0])
         named = zip(groups, bodies, strict=True)
-        return answer([{"group": dict(group.group), "measures": body} for group, body in named])
+        return answer([{"group": to_wire_values(group.group), "measures": body} for group, body in named])
 
     return await answer_read(request, respond)
 

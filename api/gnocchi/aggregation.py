@@ -12,7 +12,13 @@ from api.context import context_of
 from api.gnocchi.aggregates import from_wire_fill, from_wire_groupby, from_wire_percent
 from api.gnocchi.answers import answer, uuid_or_none
 from api.gnocchi.resources import RequestFilter
-from api.gnocchi.wire import from_wire_granularity, from_wire_resample, from_wire_timestamp, to_wire_points
+from api.gnocchi.wire import (
+    from_wire_granularity,
+    from_wire_resample,
+    from_wire_timestamp,
+    to_wire_points,
+    to_wire_values,
+)
 from api.transaction import SnapshotTransaction
 from foundation.database import Transaction
 from foundation.errors import Invalid
@@ -152,7 +158,10 @@ def aggregate_resources(
     bodies = [to_wire_aggregation(group, wanted) for group in groups]
     if names:
         return answer(
-            [{"group": dict(group.group), "measures": body} for group, body in zip(groups, bodies, strict=True)]
+            [
+                {"group": to_wire_values(group.group), "measures": body}
+                for group, body in zip(groups, bodies, strict=True)
+            ]
         )
     return answer(bodies[0])
 

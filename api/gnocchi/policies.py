@@ -13,6 +13,7 @@ from api.gnocchi.wire import (
     from_wire_object,
     from_wire_text,
     to_wire_policy,
+    to_wire_values,
 )
 from api.transaction import RequestTransaction, SnapshotTransaction
 from foundation.errors import Invalid
@@ -146,7 +147,8 @@ def delete_rule(tx: RequestTransaction, _: AdminCaller, name: str) -> Response:
 
 def to_wire_type(resource_type: ResourceType) -> dict[str, Any]:
     """Write a resource type."""
-    return {"name": resource_type.name, "attributes": resource_type.attributes, "state": resource_type.state}
+    attributes = {name: to_wire_values(rule) for name, rule in resource_type.attributes.items()}
+    return {"name": resource_type.name, "attributes": attributes, "state": resource_type.state}
 
 
 @router.get("/resource_type")

@@ -21,6 +21,8 @@ from metering.service.metrics import MetricRequest
 from metering.visibility import creator_named
 
 TEXT_LENGTH_MAX = 255
+WHOLE_NUMBER_END = 2**63
+"""From here on whole numbers are told as floats: not every reader of JSON has longer ones."""
 UNIT_SECONDS: Mapping[str, float] = {
     "us": 1e-6, "microsecond": 1e-6, "ms": 1e-3, "millisecond": 1e-3, "s": 1, "sec": 1, "second": 1,
     "m": 60, "min": 60, "minute": 60, "h": 3600, "hr": 3600, "hour": 3600, "d": 86400, "day": 86400,
@@ -267,13 +269,21 @@ def to_wire_metric(metric: Metric, policy: ArchivePolicy) -> dict[str, Any]:
     }
 
 
+def to_wire_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write values by name: what was told as 1e300 is kept as a whole number of 301 digits, and is told as it was."""
+    return {
+        name: float(value) if isinstance(value, int) and abs(value) >= WHOLE_NUMBER_END else value
+        for name, value in values.items()
+    }
+
+
 def to_wire_resource(resource: Resource, resource_type: ResourceType | None) -> dict[str, Any]:
     """Write a resource; attributes that its type has and it has not are null."""
     user, _, project = resource.creator.partition(":")
     attributes = dict.fromkeys(resource_type.attributes) if resource_type is not None else {}
     return {
         **attributes,
-        **resource.attributes,
+        **to_wire_values(resource.attributes),
         "id": str(resource.id),
         "original_resource_id": resource.original_resource_id,
         "type": resource.resource_type,

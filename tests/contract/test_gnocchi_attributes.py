@@ -99,3 +99,21 @@ def test_what_the_product_meters_keeps_its_types(admin: Person) -> None:
     assert there >= PRODUCT_RESOURCE_TYPES
     for name in ("generic", "instance", "event_subject", "switch_table"):
         assert admin.send("DELETE", f"/v1/resource_type/{name}")[0] == 400, name
+
+
+@pytest.mark.parametrize("number", [1e300, -1e300, 2e19, float(2**63), 2**63 - 1, -7])
+def test_a_number_of_any_size_is_told_as_it_was(admin: Person, number: float) -> None:
+    kind, vm = a_name("kind"), str(uuid4())
+    bounds = {"min": -2e300, "max": 2e300}
+    attributes = {"size": {"type": "number", "required": False, **bounds}}
+    status, made = admin.send("POST", "/v1/resource_type", {"name": kind, "attributes": attributes})
+    assert (status, made["attributes"]["size"]["max"]) == (201, 2e300)
+    assert admin.send("GET", f"/v1/resource_type/{kind}")[1]["attributes"]["size"] == made["attributes"]["size"]
+    metrics = {"cpu": {"archive_policy_name": "low"}}
+    status, one = admin.send("POST", f"/v1/resource/{kind}", {"id": vm, "size": number, "metrics": metrics})
+    assert (status, one["size"]) == (201, number)
+    assert admin.send("GET", f"/v1/resource/{kind}/{vm}")[1]["size"] == number
+    assert [found["size"] for found in admin.send("GET", f"/v1/resource/{kind}")[1]] == [number]
+    asked: dict[str, Any] = {"operations": "(metric cpu mean)", "resource_type": kind, "search": {}}
+    status, groups = admin.send("POST", "/v1/aggregates?groupby=size&details=true", asked)
+    assert (status, groups[0]["group"]) == (200, {"size": number})
