@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import stat
@@ -20,6 +21,7 @@ SET_UP_DISK_MIB = 4_096
 RUN_DISK_MIB = 512
 MEMORY_MIB = 1_500
 SUPPORTED = ("debian", "12")
+INSTALLATION_ID = re.compile(r"[a-z0-9]{1,12}")
 
 
 def check_rights(user_id: int) -> None:
@@ -151,6 +153,21 @@ def owner_in_listing(listing: str) -> str:
     name, _, rest = rest.partition('"')
     pid = rest.partition("pid=")[2].partition(",")[0]
     return f"{name} (process {pid})"
+
+
+def check_installation(named: str, *, kept: Path) -> None:
+    """The name that marks what is ours on this machine, as set or as kept in a file, is one that everything can carry."""
+    if named and not INSTALLATION_ID.fullmatch(named):
+        raise ProvisionError(
+            f"NEPHO_INSTALLATION={named} is not allowed: it takes at most 12 small letters and digits.",
+            mend="Mend that, or leave it out, and run it again.",
+        )
+    if not named and kept.exists() and not INSTALLATION_ID.fullmatch(kept.read_text(errors="replace").strip()):
+        raise ProvisionError(
+            f"{kept} does not hold the name of this installation, as it may be after a power loss.",
+            mend="Write into it what stands between `nepho-` and the next dash in the names of its guests,"
+            " or remove it where there are none, and run it again.",
+        )
 
 
 def check_machine(var: Path, *, is_set_up: bool) -> None:

@@ -1,7 +1,9 @@
 """What `make setup` does: each thing that is missing, in order, with progress; nothing where nothing is missing."""
 
+import errno
 import fcntl
 import os
+import subprocess
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -73,7 +75,7 @@ def set_up(
     To serve, the settings are looked at as soon as there is a Python that can: nobody waits for minutes to hear of a typing error.
     """
     left_out = {title for title, wanted in ((DASHBOARD, dashboard), (BROKER, tests)) if not wanted}
-    with only_one(installation.var):
+    with only_one(installation.var), read_by_all():
         wanted = steps(installation, packages=packages)
         todo = [step for step in wanted if step.title not in left_out and not step.is_done()]
         if to_serve and PYTHON not in {step.title for step in todo}:
@@ -96,13 +98,30 @@ def look_at_settings(installation: Installation) -> None:
 def _do(step: Step, *, number: int, of: int) -> None:
     began = time.monotonic()
     title = f"[{number}/{of}] {step.title}"
-    if console.is_terminal:
-        with console.status(escape(title)) as status:
-            step.do(lambda line: status.update(f"{escape(title)}: [dim]{escape(line)}[/dim]"))
-    else:
-        console.print(escape(title))
-        step.do(lambda _: None)
+    try:
+        if console.is_terminal:
+            with console.status(escape(title)) as status:
+                step.do(lambda line: status.update(f"{escape(title)}: [dim]{escape(line)}[/dim]"))
+        else:
+            console.print(escape(title))
+            step.do(lambda _: None)
+    except (OSError, subprocess.SubprocessError) as error:
+        is_full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+        mend = "Free some disk space, or set NEPHO_VAR to a folder on a larger disk," if is_full else "Mend that"
+        raise ProvisionError(
+            f"{step.title} could not be set up ({error}).", mend=f"{mend} and run it again."
+        ) from error
     console.print(f"[green]✓[/green] {escape(step.title)} ({time.monotonic() - began:.1f} s)")
+
+
+@contextmanager
+def read_by_all() -> Generator[None]:
+    """What is made may be read by everybody, whatever the umask: the database's own user must, and none of it is secret."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager
@@ -121,6 +140,7 @@ def only_one(var: Path) -> Generator[None]:
 def check_before(*, listen: str | None) -> None:
     """Say what is wrong with the machine before anything is made on it."""
     var = var_of()
+    machine.check_installation(os.environ.get("NEPHO_INSTALLATION", ""), kept=var / "installation")
     if listen is not None:
         machine.check_port(listen)
     machine.check_machine(var, is_set_up=(var / "stamps" / "venv").exists())
