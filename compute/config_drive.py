@@ -43,17 +43,20 @@ def build_config_drive(spec: InstanceSpec) -> bytes:
 
 
 def build_meta_data(spec: InstanceSpec) -> dict[str, Any]:
-    """Say who the guest is, in the keys of OpenStack's meta_data.json; no secret is ever in it."""
+    """Say who the guest is, in the keys of OpenStack's meta_data.json; no secret is ever in it.
+
+    The host name comes last: a small guest without a JSON parser takes the last one that it sees, and metadata may hold that key too.
+    """
     return {
         "uuid": str(spec.instance_id),
         "name": spec.name,
-        "hostname": spec.hostname or f"instance-{spec.instance_id.hex[-8:]}",
         "project_id": spec.project_id,
         "availability_zone": spec.availability_zone,
         "launch_index": 0,
         "meta": dict(spec.metadata),
         "public_keys": dict(spec.public_keys),
         "keys": [{"name": name, "type": "ssh", "data": key} for name, key in spec.public_keys],
+        "hostname": spec.hostname or f"instance-{spec.instance_id.hex[-8:]}",
     }
 
 
@@ -73,7 +76,7 @@ def build_network_data(spec: InstanceSpec) -> dict[str, Any]:
 
 
 def _json(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True).encode()
+    return json.dumps(content).encode()
 
 
 def _iso_name(path: str) -> str:
