@@ -1,6 +1,7 @@
 """Which series the operations of `aggregates` are about: metrics by id, or by name on the resources of a search, in groups."""
 
 import fnmatch
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +23,7 @@ from metering.service.metrics import find_metrics
 from metering.service.resources import search_resources, search_states
 
 RESOURCES_MAX = 10_000
-METRICS_MAX = 50_000
+SERIES_MAX = 50_000
 Filling: TypeAlias = Literal["null", "dropna", "ffill", "bfill", "full_ffill", "full_bfill"]
 GROUPED_BY = {
     **{name: name for name in ("id", "project_id", "user_id", "original_resource_id", "creator")},
@@ -107,18 +108,13 @@ def by_resource(
     states = find_states(tx, caller, request, request.resource_type)
     found = [state for state, _, _ in states]
     require_groupable(tx, request.groupby, resource_type=request.resource_type, found=found)
-    patterns = {one.metric for one in wanted}
-    names = {(resource.id, one): matching(one, resource.metrics) for resource in found for one in patterns}
+    names = names_wanted(found, wanted)
     metric_ids = {
-        UUID(resource.metrics[name]) for resource in found for one in patterns for name in names[resource.id, one]
+        UUID(resource.metrics[name]) for resource in found for one in wanted for name in names[resource.id, one.metric]
     }
-    if len(metric_ids) > METRICS_MAX:
-        raise Invalid(
-            f"the operations name {len(metric_ids)} metrics, at most {METRICS_MAX} at once: narrow the search or the pattern",
-            field="operations",
-        )
     metrics = find_metrics(tx, caller, list(metric_ids))
     groups: dict[tuple[object, ...], References] = {}
+    series_count = 0
     for resource, start_us, stop_us in states:
         values = tuple(attribute_of(resource, name) for name in request.groupby)
         group = groups.setdefault(values, References(dict(zip(request.groupby, values, strict=True))))
@@ -132,6 +128,8 @@ def by_resource(
             group.resources.append(resource)
         if own and str(resource.id) not in group.spans:
             group.references.extend(own)
+            series_count += len(own)
+            require_few_series(series_count)
         if own:
             group.spans.setdefault(str(resource.id), []).append((start_us, stop_us))
     filled = [groups[values] for values in sorted(groups, key=str) if groups[values].references]
@@ -154,6 +152,29 @@ def require_groupable(tx: Transaction, names: Sequence[str], *, resource_type: s
             raise Invalid(
                 f"Invalid groupby attribute: no resource of the type {resource_type} has a {name[:60]}", field="groupby"
             )
+
+
+def names_wanted(found: Sequence[Resource], wanted: Sequence[MetricWanted]) -> Mapping[tuple[UUID, str], Sequence[str]]:
+    """Return by resource and pattern the names that are found. Raises Invalid where they are more series than are read at once."""
+    times_asked = Counter(one.metric for one in wanted)
+    names: dict[tuple[UUID, str], Sequence[str]] = {}
+    series_count = 0
+    for resource in found:
+        for pattern, times in times_asked.items():
+            if (resource.id, pattern) not in names:
+                own = names[resource.id, pattern] = matching(pattern, resource.metrics)
+                series_count += times * len(own)
+                require_few_series(series_count)
+    return names
+
+
+def require_few_series(count: int) -> None:
+    """Raise Invalid for more series than are read at once; one metric is as many as the patterns, methods and groups that name it."""
+    if count > SERIES_MAX:
+        raise Invalid(
+            f"the operations name more than {SERIES_MAX} series at once: narrow the search or the pattern",
+            field="operations",
+        )
 
 
 def matching(pattern: str, names: Iterable[str]) -> list[str]:
