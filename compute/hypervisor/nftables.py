@@ -5,6 +5,8 @@ not whole are written again in one transaction, which carries the counters over.
 read, changed or removed.
 """
 
+import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,6 +50,8 @@ BRIDGES = SetKey(INET, "bridges")
 """Our bridges."""
 LOOPS = SetKey(INET, "loops")
 """Each bridge with itself: where the kernel passes bridged packets through us too (br_netfilter), a network stays whole."""
+GATEWAYS = SetKey(INET, "gateways")
+"""Each bridge with the host's address on it."""
 ROUTES = SetKey(INET, "routes")
 """Bridge and subnet of the networks that may speak to the outside."""
 SUBNETS = SetKey(INET, "subnets")
@@ -62,6 +66,7 @@ ADDRESSES = SetKey(BRIDGE, "addresses")
 SET_TYPES: Mapping[SetKey, tuple[Any, list[str]]] = {
     BRIDGES: ("ifname", []),
     LOOPS: (["ifname", "ifname"], []),
+    GATEWAYS: (["ifname", "ipv4_addr"], []),
     ROUTES: (["ifname", "ipv4_addr"], ["interval"]),
     SUBNETS: ("ipv4_addr", ["interval"]),
     TAPS: ("ifname", []),
@@ -87,6 +92,7 @@ def wanted_elements(networks: Iterable[NetworkSpec], ports: Iterable[PortSpec]) 
     return {
         BRIDGES: frozenset((bridge_name(network.network_id),) for network in network_list),
         LOOPS: frozenset((bridge_name(network.network_id),) * 2 for network in network_list),
+        GATEWAYS: frozenset((bridge_name(network.network_id), str(network.gateway_ip)) for network in network_list),
         ROUTES: frozenset((bridge_name(network.network_id), str(network.cidr)) for network in routed),
         SUBNETS: frozenset((str(network.cidr),) for network in routed),
         TAPS: frozenset((tap_name(port.port_id),) for port in port_list),
@@ -117,7 +123,15 @@ def build_tables(table: str) -> list[Json]:
         commands += [
             _add("rule", {"family": family, "table": table, "chain": chain["name"], "expr": rule}) for rule in rules
         ]
-    return commands
+    return [*commands, *_edition_of(table, commands)]
+
+
+def _edition_of(table: str, commands: Sequence[Json]) -> list[Json]:
+    """Name an empty chain after what the tables say, so that rules of another release are seen to be others, however many they are."""
+    digest = hashlib.sha256(json.dumps(commands, sort_keys=True).encode()).hexdigest()
+    return [
+        _add("chain", {"family": family, "table": table, "name": f"edition_{digest[:12]}"}) for family in (INET, BRIDGE)
+    ]
 
 
 def _forward_rules() -> list[list[Json]]:
@@ -145,12 +159,14 @@ def _counting_rules() -> list[list[Json]]:
 
 
 def _input_rules() -> list[list[Json]]:
-    """What a guest may ask of its host: an address, names and an echo; all else is refused."""
+    """What a guest may ask of its host: an address and names from its own gateway, and an echo; all else is refused."""
+    of_gateway = _match({"concat": [_meta("iifname"), _payload("ip", "daddr")]}, "@gateways")
     return [
         [_match(_meta("iifname"), "@bridges", "!="), {"accept": None}],
         [_established(), {"accept": None}],
-        [_match(_payload("udp", "dport"), {"set": [53, 67]}), {"accept": None}],
-        [_match(_payload("tcp", "dport"), 53), {"accept": None}],
+        [_match(_payload("ip", "daddr"), "255.255.255.255"), _match(_payload("udp", "dport"), 67), {"accept": None}],
+        [of_gateway, _match(_payload("udp", "dport"), {"set": [53, 67]}), {"accept": None}],
+        [of_gateway, _match(_payload("tcp", "dport"), 53), {"accept": None}],
         [_match(_payload("icmp", "type"), "echo-request"), {"accept": None}],
         [{"counter": "refused"}, {"drop": None}],
     ]
@@ -222,7 +238,7 @@ def read_elements(listing: Json) -> dict[SetKey, frozenset[tuple[str, ...]]]:
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """What our tables hold; `is_whole` is False when a set, a map or a rule is missing."""
+    """What our tables hold; `is_whole` is False when a set, a map or a rule is missing or of another edition."""
 
     elements: Elements
     traffic: TrafficState
@@ -240,7 +256,7 @@ class PacketFilter:
     def converge(self, networks: Iterable[NetworkSpec], ports: Iterable[PortSpec]) -> None:
         """Bring our tables to what these networks and ports need, in one transaction; where they are not whole, make them anew."""
         port_list = list(ports)
-        state = self._read_state((INET, BRIDGE))
+        state = self._read_state()
         anew = [] if state.is_whole else self._build_anew(state.traffic)
         present = state if state.is_whole else TableState({}, TrafficState(state.traffic.counters), is_whole=True)
         commands = [
@@ -253,7 +269,7 @@ class PacketFilter:
 
     def ensure(self) -> None:
         """Make the tables where they are missing or not whole, without elements; what is there stays."""
-        state = self._read_state((INET, BRIDGE))
+        state = self._read_state()
         if not state.is_whole:
             run_nft(self._build_anew(state.traffic))
 
@@ -262,11 +278,11 @@ class PacketFilter:
         run_nft(self._removal())
 
     def read_traffic(self) -> Sequence[PortTraffic] | None:
-        """Read the counters of all ports, with one look at our table; None when it is not whole, and so may not count.
+        """Read the counters of all ports, with one look at our tables; None when they are not whole, and so may not count or hold.
 
         A counter that was reset from outside is replaced; what it has is told now and, when it no longer counts, once more.
         """
-        state = self._read_state((INET,))
+        state = self._read_state()
         if not state.is_whole:
             return None
         idle = state.traffic.idle
@@ -291,7 +307,7 @@ class PacketFilter:
 
     def read(self) -> Elements | None:
         """Read the present elements, None when a table is missing or not whole."""
-        state = self._read_state((INET, BRIDGE))
+        state = self._read_state()
         return state.elements if state.is_whole else None
 
     def _build_anew(self, former: TrafficState) -> list[Json]:
@@ -302,16 +318,16 @@ class PacketFilter:
         tables = [{"table": {"family": family, "name": self.table}} for family in (INET, BRIDGE)]
         return [{verb: table} for table in tables for verb in ("add", "delete")]
 
-    def _read_state(self, families: Sequence[str]) -> TableState:
+    def _read_state(self) -> TableState:
         elements: dict[SetKey, frozenset[tuple[str, ...]]] = {}
         traffic, found = TrafficState(), Counter[tuple[str, ...]]()
-        for family in families:
+        for family in (INET, BRIDGE):
             listing = list_table(family, self.table) or {}
             elements |= read_elements(listing)
             traffic = read_traffic_state(listing) if family == INET else traffic
             found += parts_of(item for item in listing.get("nftables", []))
         wanted = parts_of(command["add"] for command in build_tables(self.table))
-        is_whole = all(found[part] >= count for part, count in wanted.items() if part[1] in families)
+        is_whole = all(found[part] >= count for part, count in wanted.items())
         return TableState(elements, traffic, is_whole)
 
 

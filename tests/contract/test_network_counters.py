@@ -3,6 +3,7 @@
 Every datagram's size is known, so that what is counted is compared to the byte.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -20,8 +21,8 @@ import pytest
 from compute.domain_xml import bridge_name, tap_name
 from compute.hypervisor.contract import NetworkSpec, PortSpec
 from compute.hypervisor.host_network import HostInterfaces
-from compute.hypervisor.nft_command import run_nft
-from compute.hypervisor.nftables import PacketFilter
+from compute.hypervisor.nft_command import list_table, run_nft
+from compute.hypervisor.nftables import PacketFilter, build_tables
 
 netns: Any = pyroute2.netns
 IP_AND_UDP_HEADER = 28
@@ -332,3 +333,40 @@ def test_the_hosts_interfaces_are_read_in_one_dump_and_keep_their_epoch_over_a_r
         [rebooted] = HostInterfaces(tmp_path, now_us=lab.tick).read()
     assert rebooted.boot_epoch > after.boot_epoch
     assert not rebooted.is_adopted
+
+
+def test_true_addresses_that_are_no_longer_held_are_noticed_at_the_next_reading(lab: Lab) -> None:
+    guest = lab.guest(lab.network(1), 5)
+    lab.converge()
+    exchange(guest.namespace, lab.outside, OUTSIDE, sizes=[100], answers=[50])
+    before = lab.counted(guest)
+    with inside(lab.host):
+        run_nft([{"delete": {"table": {"family": "bridge", "name": lab.packet_filter.table}}}])
+        assert lab.packet_filter.read_traffic() is None
+    lab.converge()
+    assert lab.counted(guest) == before
+
+
+def test_rules_of_another_edition_are_replaced_though_they_are_as_many_and_the_counters_go_on(lab: Lab) -> None:
+    guest = lab.guest(lab.network(1), 5)
+    lab.converge()
+    exchange(guest.namespace, lab.outside, OUTSIDE, sizes=[100], answers=[50])
+    before, table = lab.counted(guest), lab.packet_filter.table
+    former: list[Any] = json.loads(json.dumps(build_tables(table)).replace('"echo-request"', '"timestamp-request"'))
+    assert former != build_tables(table)
+    rules = [command for command in former if command["add"].get("rule", {}).get("chain") == "input"]
+    editions = [
+        {"delete": command["add"]}
+        for command in build_tables(table)
+        if command["add"].get("chain", {}).get("name", "").startswith("edition_")
+    ]
+    with inside(lab.host):
+        run_nft([{"flush": {"chain": {"family": "inet", "table": table, "name": "input"}}}, *rules, *editions])
+        assert lab.packet_filter.read() is None
+    lab.converge()
+    assert lab.counted(guest) == before
+    with inside(lab.host):
+        listed = json.dumps(list_table("inet", table))
+        assert lab.packet_filter.read() is not None
+    assert "echo-request" in listed
+    assert "timestamp-request" not in listed
