@@ -17,6 +17,10 @@ from provision.failures import ProvisionError
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 20
+LEAVE_TIMEOUT_S = 2.0
+"""How long the daemon may take to notice that a client has left."""
+SOCKETS = Path("/proc/net/unix")
+CONNECTED = "03"
 KVM_DEVICE = Path("/dev/kvm")
 
 
@@ -59,14 +63,20 @@ def start_missing(record: Path) -> None:
 
 
 def _start(daemon: Daemon) -> str:
-    log = subprocess.run([daemon.program, "-d"], capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and log.returncode == 0:
-        if answers(daemon):
-            return fingerprint(int(daemon.pid_file.read_text()))
-        time.sleep(0.05)
+    reason = f"no answer on {daemon.address}"
+    try:
+        command = [daemon.program, "-d"]
+        log = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)
+        reason = log.stderr.strip()[-200:] or reason
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline and log.returncode == 0:
+            if answers(daemon):
+                return fingerprint(int(daemon.pid_file.read_text()))
+            time.sleep(0.05)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        reason = str(error)
     raise ProvisionError(
-        f"{daemon.name} did not start ({log.stderr.strip()[-200:] or 'no answer on ' + str(daemon.address)}).",
+        f"{daemon.name} did not start ({reason}).",
         mend=f"Start it by hand with `{daemon.program}` to see why, mend that and run it again.",
     )
 
@@ -89,9 +99,11 @@ def read_record(record: Path) -> dict[str, str]:
 
 
 def stop_ours(record: Path) -> str:
-    """End the daemons that we started, unless guests still run; returns a sentence where they are left, else nothing."""
+    """End the daemons that we started, unless others need them; returns a sentence where they are left, else nothing."""
     ours = read_record(record)
     if ours:
+        if is_used_by_others():
+            return "libvirt keeps running, because other programs are connected to it."
         try:
             running = running_guests()
         except subprocess.TimeoutExpired:
@@ -103,6 +115,22 @@ def stop_ours(record: Path) -> str:
                 _end(int(ours[daemon.name].split(":")[0]))
     record.unlink(missing_ok=True)
     return ""
+
+
+def is_used_by_others() -> bool:
+    """Whether a program is connected to libvirt, and not just leaving."""
+    deadline = time.monotonic() + LEAVE_TIMEOUT_S
+    while connections(SOCKETS.read_text(), DAEMONS[-1].address):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def connections(listing: str, address: Path) -> int:
+    """How many connections a server's socket has in what /proc/net/unix lists: state is the sixth field, path the eighth."""
+    rows = (line.split(maxsplit=7) for line in listing.splitlines())
+    return sum(len(row) == 8 and row[5] == CONNECTED and row[7] == str(address) for row in rows)
 
 
 def running_guests() -> int:

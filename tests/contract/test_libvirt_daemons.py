@@ -44,6 +44,8 @@ def a_virsh(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_daemon_that_others_may_need_is_left_to_them(
     pid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, says: str
 ) -> None:
+    nobody_connected = libvirt_daemons.Daemon("libvirtd", Path("/bin/false"), tmp_path / "socket", tmp_path / "pid")
+    monkeypatch.setattr(libvirt_daemons, "DAEMONS", (nobody_connected,))
     monkeypatch.setattr(libvirt_daemons, "STOP_TIMEOUT_S", 1)
     a_virsh(tmp_path, script, monkeypatch)
     assert says in libvirt_daemons.stop_ours(recorded(tmp_path, pid))
@@ -65,3 +67,37 @@ def test_a_daemon_started_before_another_that_does_not_is_ended_again(
         with pytest.raises(ProvisionError, match="did not start"), libvirt_daemons.running_libvirt(record):
             pytest.fail("it must not begin")
     assert libvirt_daemons.fingerprint(pid) == ""
+
+
+def test_a_daemon_to_which_another_program_is_connected_is_left_to_it_until_that_leaves(
+    pid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libvirt_daemons, "LEAVE_TIMEOUT_S", 0.2)
+    a_virsh(tmp_path, "exit 0", monkeypatch)
+    address = tmp_path / "socket"
+    daemon = libvirt_daemons.Daemon("libvirtd", Path("/bin/false"), address, tmp_path / "pid")
+    monkeypatch.setattr(libvirt_daemons, "DAEMONS", (daemon,))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(address))
+        listening.listen()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            other.connect(str(address))
+            accepted, _ = listening.accept()
+            with accepted:
+                assert "other programs are connected" in libvirt_daemons.stop_ours(recorded(tmp_path, pid))
+        assert libvirt_daemons.fingerprint(pid) != ""
+        assert libvirt_daemons.stop_ours(recorded(tmp_path, pid)) == ""
+    assert libvirt_daemons.fingerprint(pid) == ""
+
+
+@pytest.mark.parametrize("program", ["not-there", "hangs"])
+def test_a_daemon_that_is_not_there_or_hangs_is_told_in_a_sentence(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libvirt_daemons, "START_TIMEOUT_S", 0.3)
+    (tmp_path / "hangs").write_text("#!/bin/sh\nexec sleep 5\n")
+    (tmp_path / "hangs").chmod(0o755)
+    daemon = libvirt_daemons.Daemon("libvirtd", tmp_path / program, tmp_path / "no-socket", tmp_path / "no-pid")
+    monkeypatch.setattr(libvirt_daemons, "DAEMONS", (daemon,))
+    with pytest.raises(ProvisionError, match=r"libvirtd did not start .*Start it by hand"):
+        libvirt_daemons.start_missing(tmp_path / "record.json")
