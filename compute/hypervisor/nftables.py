@@ -25,6 +25,7 @@ from compute.hypervisor.traffic_counters import (
     build_maps,
     decide_counters,
     map_name,
+    put_in_place,
     read_traffic_state,
     remove_counters,
     renew_reset_counters,
@@ -268,10 +269,11 @@ class PacketFilter:
             run_nft(commands)
 
     def ensure(self) -> None:
-        """Make the tables where they are missing or not whole, without elements; what is there stays."""
+        """Make the tables where they are missing or not whole; for whom they are there, they stay so."""
         state = self._read_state()
         if not state.is_whole:
-            run_nft(self._build_anew(state.traffic))
+            kept = decide_changes(self.table, present={}, wanted=state.elements)
+            run_nft([*self._build_anew(state.traffic), *kept, *put_in_place(self.table, state.traffic)])
 
     def remove(self) -> None:
         """Take our tables away."""

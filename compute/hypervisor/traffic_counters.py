@@ -153,6 +153,11 @@ def add_counters(table: str, counters: Mapping[CounterName, CounterValue]) -> li
     ]
 
 
+def put_in_place(table: str, state: TrafficState) -> list[Json]:
+    """Say what lets counters count at their places again, in maps that are empty."""
+    return _change_places(table, "add", state.places)
+
+
 def traffic_of(state: TrafficState, *, without: Collection[CounterName] = ()) -> list[PortTraffic]:
     """Say what each counter has seen; one that was reset counts from a new epoch, so that nothing is negative or counted twice."""
     return [

@@ -370,3 +370,18 @@ def test_rules_of_another_edition_are_replaced_though_they_are_as_many_and_the_c
         assert lab.packet_filter.read() is not None
     assert "echo-request" in listed
     assert "timestamp-request" not in listed
+
+
+def test_tables_that_are_made_whole_for_a_further_network_go_on_holding_and_counting_the_guests_that_run(
+    lab: Lab,
+) -> None:
+    guest = lab.guest(lab.network(1), 5)
+    lab.converge()
+    exchange(guest.namespace, lab.outside, OUTSIDE, sizes=[100], answers=[50])
+    with inside(lab.host):
+        held = lab.packet_filter.read()
+        subprocess.run(["nft", "flush", "chain", "inet", lab.packet_filter.table, "counting"], check=True)
+        lab.packet_filter.ensure()
+        assert lab.packet_filter.read() == held
+    exchange(guest.namespace, lab.outside, OUTSIDE, sizes=[100], answers=[50])
+    assert lab.bytes_of(guest) == (256, 156)
