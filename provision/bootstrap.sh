@@ -10,6 +10,7 @@ fail() {
     "Become root (\`su -\` or \`sudo -i\`) and run \`make $*\` again."
 cd "$(dirname "$0")/.."
 export PYTHONPATH="$PWD" PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX-$PWD/var/pycache}"
+export PYTHONUTF8=1 # What we print and read is UTF-8, in a terminal of another encoding as well.
 if [ "${1-}" = clean ] && [ ! -d var ]; then exit 0; fi
 command -v apt-get >/dev/null || fail "This is made for Debian 12, and this machine has no apt-get." \
     "Run it on a Debian 12 machine."
@@ -19,8 +20,9 @@ if [ ! -x "$python" ] || ! "$python" -c 'import ensurepip' 2>/dev/null; then
     echo "installing Debian's Python"
     export DEBIAN_FRONTEND=noninteractive
     log=$(mktemp)
-    { apt-get -q install -y --no-install-recommends python3.11 python3.11-venv ca-certificates ||
-        { apt-get -q update && apt-get -q install -y --no-install-recommends python3.11 python3.11-venv ca-certificates; }; } \
+    # A machine that has just started often installs its updates.
+    install="apt-get -q -oDPkg::Lock::Timeout=120 install -y --no-install-recommends python3.11 python3.11-venv ca-certificates"
+    { $install || { apt-get -q -oDPkg::Lock::Timeout=120 update && $install; }; } \
         >"$log" 2>&1 || {
         tail -n 3 "$log" >&2
         rm -f "$log"
@@ -30,19 +32,36 @@ if [ ! -x "$python" ] || ! "$python" -c 'import ensurepip' 2>/dev/null; then
 fi
 
 tool=var/provision
+clean_up() {
+    "$tool/bin/python" -m provision clean || exit
+    rm -rf var
+    if [ -n "${NEPHO_VAR-}" ] && [ -d "$NEPHO_VAR" ]; then
+        echo "stopped; the folder that NEPHO_VAR names stays: if all in it is ours, remove $NEPHO_VAR yourself"
+    fi
+    exit 0
+}
 if [ "${1-}" = clean ]; then
     # Whatever installer is there will do, and where nothing was ever installed there is nothing to stop: no network is needed.
     if [ -x "$tool/bin/python" ]; then
-        "$tool/bin/python" -m provision clean && rm -rf var
-        exit
+        clean_up
     elif [ ! -e var/installation ]; then
         rm -rf var
         exit
     fi
 fi
-if ! cmp -s requirements/provision.txt "$tool/requirements.txt"; then
-    echo "preparing the installer"
+is_prepared() {
+    cmp -s requirements/provision.txt "$tool/requirements.txt"
+}
+if ! is_prepared; then
     mkdir -p var
+    exec 9>var/bootstrap.lock
+    if ! flock -n 9; then
+        echo "waiting for another set-up of this folder to end"
+        flock 9
+    fi
+fi
+if ! is_prepared; then
+    echo "preparing the installer"
     rm -rf "$tool.partial"
     if ! "$python" -m venv "$tool.partial" ||
         ! "$tool.partial/bin/python" -m pip install -q --disable-pip-version-check --no-input --timeout 30 --retries 2 \
@@ -54,12 +73,11 @@ if ! cmp -s requirements/provision.txt "$tool/requirements.txt"; then
     fi
     rm -f var/provision.log
     cp requirements/provision.txt "$tool.partial/requirements.txt"
+    sync
     rm -rf "$tool"
     mv "$tool.partial" "$tool"
 fi
+exec 9>&-
 
-if [ "${1-}" = clean ]; then
-    "$tool/bin/python" -m provision clean && rm -rf var
-    exit
-fi
+if [ "${1-}" = clean ]; then clean_up; fi
 exec "$tool/bin/python" -m provision "$@"
