@@ -47,6 +47,8 @@ def build(installation: Installation, *, say: Say) -> None:
     served = installation.var / "dashboard/dist"
     shutil.rmtree(served, ignore_errors=True)
     (work / "dist").rename(served)
+    # A power loss must not leave a stamp without the pages.
+    os.sync()
     stamp = installation.stamps / "dashboard"
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(digest)

@@ -32,17 +32,17 @@ def is_ready(installation: Installation) -> bool:
 
 
 def prepare(installation: Installation, *, say: Say) -> None:
-    """Make or change the environment; a new one is built aside and appears whole."""
+    """Make or change the environment; a new one is built aside and appears whole, as it does where a change was cut."""
     environment = {**os.environ, **index_environment()}
     uv = Path(sys.executable).with_name("uv")
     venv = installation.var / "venv"
-    target = venv if installation.python.exists() else venv.with_name("venv.partial")
     stamp = installation.stamps / "venv"
+    is_whole = installation.python.exists() and stamp.exists()
+    target = venv if is_whole else venv.with_name("venv.partial")
     stamp.unlink(missing_ok=True)
     try:
         if target != venv:
             shutil.rmtree(target, ignore_errors=True)
-            shutil.rmtree(venv, ignore_errors=True)
             make = [uv, "venv", "-q", "--relocatable", "--no-managed-python", "--python", SYSTEM_PYTHON, target]
             run_child(make, say=say, environment=environment)
         sync = [uv, "pip", "sync", "--no-progress", "--require-hashes", "--python", target / "bin/python"]
@@ -50,6 +50,7 @@ def prepare(installation: Installation, *, say: Say) -> None:
         _link_node(target)
         _write_command(target)
         if target != venv:
+            shutil.rmtree(venv, ignore_errors=True)
             target.rename(venv)
     except ChildFailed as failure:
         raise ProvisionError(
@@ -58,6 +59,8 @@ def prepare(installation: Installation, *, say: Say) -> None:
         ) from failure
     finally:
         shutil.rmtree(venv.with_name("venv.partial"), ignore_errors=True)
+    # A power loss must not leave a stamp without the packages.
+    os.sync()
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(wanted_digest())
 
