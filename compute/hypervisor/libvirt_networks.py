@@ -117,10 +117,11 @@ class LibvirtNetworks:
         with self._connection.calls() as host:
             prefix = network_name(self._connection.installation, UUID(int=0))[:-36]
             for network in host.listAllNetworks(0):
-                if not str(network.name()).startswith(prefix):
+                described = None if str(network.name()).startswith(prefix) else _describe(network)
+                if described is not None:
                     routed += [
                         IPv4Network(f"{address}/{mask}", strict=False)
-                        for address, mask in read_network_addresses(network.XMLDesc(0))
+                        for address, mask in read_network_addresses(described)
                     ]
         return routed
 
@@ -171,3 +172,13 @@ class LibvirtNetworks:
     def _update_dhcp(self, network: VirtNetwork, command: int, port: PortSpec) -> None:
         flags = LIVE_AND_KEPT if network.isActive() == 1 else libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
         network.update(command, libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, -1, build_dhcp_host_xml(port), flags)
+
+
+def _describe(network: VirtNetwork) -> str | None:
+    """Return a network's XML; None where its owner has removed it since it was listed."""
+    try:
+        return str(network.XMLDesc(0))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_NETWORK:
+            return None
+        raise

@@ -1,10 +1,13 @@
 """Our packet rules, asked of real guests: one network does not reach another, and nobody speaks by an address not its own."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import libvirt
 import pytest
 
 from compute.hypervisor.libvirt_driver import LibvirtHypervisor
@@ -54,3 +57,23 @@ def test_the_rules_of_a_running_guest_come_back_when_somebody_removes_them(bench
     present = driver.networks.packet_filter.read()
     assert present is not None
     assert any(str(spec.ports[0].ip_address) in element for elements in present.values() for element in elements)
+
+
+def test_networks_of_others_that_come_and_go_meanwhile_hold_nothing_up(bench: Bench) -> None:
+    driver, over = bench.driver, threading.Event()
+    xml = f"<network><name>of-others-{uuid4().hex[:8]}</name><ip address='192.0.2.1' prefix='29'/></network>"
+
+    def come_and_go() -> None:
+        connection: Any = libvirt.open("qemu:///system")
+        while not over.is_set():
+            connection.networkDefineXML(xml).undefine()
+        connection.close()
+
+    another = threading.Thread(target=come_and_go)
+    another.start()
+    try:
+        for _ in range(300):
+            assert bench.network.cidr not in driver.occupied_subnets()
+    finally:
+        over.set()
+        another.join()
