@@ -28,6 +28,7 @@ DELETING_PREFIX = ".deleting-"
 PREFIXES = ("", MAKING_PREFIX, DELETING_PREFIX)
 GIB = 1024**3
 
+MOUNT_TIMEOUT_S = 10
 QEMU_IMG_TIMEOUT_S = 60
 QEMU_IMG_LIMITS = ("--as=1073741824", "--cpu=30", "--fsize=1073741824", "--nofile=64", "--core=0")
 """What qemu-img may use: address space and file size in bytes, processor time in seconds."""
@@ -148,7 +149,7 @@ class GuestFolder:
         for folder in (self.instances, self.images):
             point = self._runtime / folder.name
             if is_mounted(point):
-                subprocess.run(["umount", str(point)], capture_output=True, timeout=10, check=False)
+                run_mount("umount", str(point))
         for point in (self._runtime / "instances", self._runtime / "images", self._runtime):
             if point.is_dir() and not is_mounted(point):
                 try:
@@ -174,17 +175,17 @@ class GuestFolder:
             return folder
         point = self._runtime / folder.name
         if is_mounted(point) and not point.samefile(folder):  # of a folder that was removed since
-            subprocess.run(["umount", str(point)], capture_output=True, timeout=10, check=False)
+            run_mount("umount", str(point))
+            if is_mounted(point):
+                raise LaunchFailure(f"{point} shows another folder, and guests use it; stop them, or `umount {point}`")
         if not is_mounted(point):
             point.mkdir(parents=True, exist_ok=True, mode=0o711)
             self._runtime.chmod(0o711)
-            done = subprocess.run(
-                ["mount", "--bind", str(folder), str(point)], capture_output=True, text=True, timeout=10, check=False
-            )
-            if done.returncode != 0:
+            failure = run_mount("mount", "--bind", str(folder), str(point))
+            if failure:
                 raise LaunchFailure(
                     f"the hypervisor's user cannot reach {folder}, and mounting it under /run failed: "
-                    f"{done.stderr.strip()}; put the installation where other users may pass through"
+                    f"{failure}; put the installation where other users may pass through"
                 )
         return point
 
@@ -237,6 +238,15 @@ def run_qemu_img(*arguments: str) -> dict[str, Any]:
             reason = reason.replace(str(path), path.name)
         raise LaunchFailure(f"qemu-img {arguments[0]} failed: {reason[:500]}")
     return json.loads(done.stdout) if done.stdout.strip() else {}
+
+
+def run_mount(*command: str) -> str:
+    """Run mount or umount; return why it failed, empty when it did not."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MOUNT_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{command[0]} did not finish ({type(error).__name__})"
+    return "" if done.returncode == 0 else done.stderr.strip() or f"{command[0]} ended with {done.returncode}"
 
 
 def is_open_to_all(folder: Path) -> bool:

@@ -159,6 +159,18 @@ def test_an_image_in_a_folder_that_is_closed_to_others_is_told_before_the_guest_
         folder.files_of(replace(spec, disk=replace(spec.disk, image_path=Path("closed/disk"))))
 
 
+def test_the_place_under_run_leads_to_this_folder_or_is_refused(folder: GuestFolder, tmp_path: Path) -> None:
+    other, point = tmp_path / "other", tmp_path / "run" / "nephoscope-t1-guests" / "images"
+    for path in (other, point):
+        path.mkdir(parents=True)
+    (other / "in use").touch()
+    subprocess.run(["mount", "--bind", str(other), str(point)], check=True)
+    with (point / "in use").open(), pytest.raises(LaunchFailure, match="another folder"):
+        folder.files_of(a_spec())
+    assert folder.files_of(a_spec()).image == point / "disk"
+    assert (point / "disk").samefile(folder.images / "disk")
+
+
 def test_only_folders_that_removal_would_find_are_told_as_an_instance_s(folder: GuestFolder) -> None:
     known = uuid4()
     for name in (str(known), uuid4().hex, str(uuid4()).upper(), f"{uuid4()}.kept", "lost+found"):
