@@ -118,20 +118,21 @@ def by_resource(
     for resource, start_us, stop_us in states:
         values = tuple(attribute_of(resource, name) for name in request.groupby)
         group = groups.setdefault(values, References(dict(zip(request.groupby, values, strict=True))))
-        own = [
-            Reference(metrics[metric_id], one, str(resource.id), "" if name == one.metric else name)
-            for one in wanted
-            for name in names[resource.id, one.metric]
-            if (metric_id := UUID(resource.metrics[name])) in metrics
-        ]
-        if own:
-            group.resources.append(resource)
-        if own and str(resource.id) not in group.spans:
+        owner = str(resource.id)
+        if owner not in group.spans:
+            own = [
+                Reference(metrics[metric_id], one, owner, "" if name == one.metric else name)
+                for one in wanted
+                for name in names[resource.id, one.metric]
+                if (metric_id := UUID(resource.metrics[name])) in metrics
+            ]
+            if not own:
+                continue
             group.references.extend(own)
             series_count += len(own)
             require_few_series(series_count)
-        if own:
-            group.spans.setdefault(str(resource.id), []).append((start_us, stop_us))
+        group.resources.append(resource)
+        group.spans.setdefault(owner, []).append((start_us, stop_us))
     filled = [groups[values] for values in sorted(groups, key=str) if groups[values].references]
     if not filled:
         raise NamedMetricsNotFound(sorted({one.metric for one in wanted}))
