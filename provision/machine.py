@@ -1,6 +1,7 @@
 """Whether this machine can carry the product: rights, system, disk, memory, and a free port."""
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ SOCKET_PREFIX = "unix:"
 SOCKET_ANSWER_TIMEOUT_S = 2.0
 SOCKET_PATH_BYTES_MAX = 107
 """The kernel takes no longer path of a socket."""
+PORT_MAX = 65_535
 SET_UP_DISK_MIB = 4_096
 RUN_DISK_MIB = 512
 MEMORY_MIB = 1_500
@@ -67,7 +69,7 @@ def check_memory(available_mib: int) -> None:
 def parse_listen(listen: str) -> tuple[str, int]:
     """Address and port of `127.0.0.1:8780` or `[::1]:8780`."""
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+    if not host or not port.isdecimal() or not 0 < int(port) <= PORT_MAX:
         raise ProvisionError(
             f"NEPHO_LISTEN={listen} is not an address and a port.",
             mend=f"Write it as {DEFAULT_LISTEN}, or as {SOCKET_PREFIX}/the/path of a socket, and run it again.",
@@ -112,6 +114,9 @@ def free_socket(path: Path) -> None:
     except ConnectionRefusedError:
         path.unlink(missing_ok=True)
         return
+    except OSError:
+        # Whoever has it is too busy to answer.
+        pass
     raise ProvisionError(f"Somebody listens on {path} already.", mend="Stop that, or choose another path.")
 
 
@@ -128,13 +133,21 @@ def check_port(listen: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ProvisionError(
-                f"{listen} cannot be listened on: {_reason(error, port)}.",
-                mend=f"Stop that, or choose another port: `NEPHO_LISTEN={host}:{port + 1} make run`.",
-            ) from error
+            mend = f"Stop that, or choose another port: `NEPHO_LISTEN={beside(host, port)} make run`."
+            if error.errno != errno.EADDRINUSE:
+                mend = f"Name an address of this machine in NEPHO_LISTEN; without it, that is {DEFAULT_LISTEN}."
+            reason = _reason(error, port)
+            raise ProvisionError(f"{listen} cannot be listened on: {reason}.", mend=mend) from error
+
+
+def beside(host: str, port: int) -> str:
+    """The same address with the next port, or the one before where there is no next."""
+    return f"{f'[{host}]' if ':' in host else host}:{port + 1 if port < PORT_MAX else port - 1}"
 
 
 def _reason(error: OSError, port: int) -> str:
+    if error.errno != errno.EADDRINUSE:
+        return (error.strerror or str(error)).lower()
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         listing = subprocess.run(
             ["ss", "-Hltnp", f"sport = :{port}"], capture_output=True, text=True, timeout=5, check=True

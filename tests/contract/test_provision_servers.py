@@ -26,6 +26,23 @@ def test_a_taken_port_names_the_next_one():
     machine.check_port(f"127.0.0.1:{port}")
 
 
+@pytest.mark.parametrize("address", ["192.0.2.1:8798", "no-such-host.invalid:8798"])
+def test_an_address_that_this_machine_does_not_have_is_not_a_taken_port(address: str):
+    with pytest.raises(ProvisionError, match=r"cannot be listened on: .*Name an address of this machine.*127\.0\.0\.1"):
+        machine.check_port(address)
+
+
+def test_a_socket_whose_owner_is_too_busy_to_answer_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "SOCKET_ANSWER_TIMEOUT_S", 0.1)
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(str(tmp_path / "socket"))
+        busy.listen(0)
+        waiting.connect(str(tmp_path / "socket"))
+        with pytest.raises(ProvisionError, match="Somebody listens on"):
+            machine.free_socket(tmp_path / "socket")
+        assert (tmp_path / "socket").exists()
+
+
 def test_the_broker_keeps_messages_rather_than_throw_them_away_and_leaves_nothing():
     with redis_server.running_redis() as url:
         folder = Path(url.removeprefix("redis+socket://")).parent

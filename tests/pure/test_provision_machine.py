@@ -44,6 +44,13 @@ def test_every_address_and_port_is_understood(address: object, port: int):
     assert machine.parse_listen(text) == (str(address), port)
 
 
+@given(st.ip_addresses().map(str), st.integers(1, 65_535))
+def test_the_other_port_that_is_named_can_be_typed_as_it_stands(host: str, port: int):
+    other_host, other_port = machine.parse_listen(machine.beside(host, port))
+    assert other_host == host
+    assert abs(other_port - port) == 1
+
+
 def test_the_owner_of_a_port_is_read_from_the_listing():
     listing = 'LISTEN 0 511 127.0.0.1:8780 0.0.0.0:* users:(("nginx",pid=812,fd=6),("nginx",pid=813,fd=6))\n'
     assert machine.owner_in_listing(listing) == "nginx (process 812)"
