@@ -61,8 +61,12 @@ def install(packages: Sequence[str], *, say: Say) -> None:
             ) from failure
 
 
+CHANGED_FILES_STAY = ("-oDpkg::Options::=--force-confdef", "-oDpkg::Options::=--force-confold")
+"""Of a configuration file that somebody changed, dpkg would ask a terminal that it does not have, and fail."""
+
+
 def _install(packages: Sequence[str], *, say: Say) -> None:
-    _apt("install", "--yes", "--no-install-recommends", *packages, say=say)
+    _apt(*CHANGED_FILES_STAY, "install", "--yes", "--no-install-recommends", *packages, say=say)
 
 
 def _apt(*arguments: str, say: Say) -> None:
