@@ -69,8 +69,10 @@ def is_dead(folder: Path) -> bool:
         return False
     mark = folder / MARK
     if mark.exists():
+        # One without a colon is being written just now.
         noted = mark.read_text().strip()
-        return not noted or libvirt_daemons.fingerprint(int(noted.partition(":")[0])) != noted
+        pid, colon, _ = noted.partition(":")
+        return bool(colon) and pid.isdecimal() and libvirt_daemons.fingerprint(int(pid)) != noted
     return any((folder / name).is_socket() for name in SOCKETS)
 
 

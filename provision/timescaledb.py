@@ -309,7 +309,10 @@ def running_test_cluster(var: Path) -> Generator[str]:
     """A throw-away cluster for tests, which runs and exists while the block does; gives its superuser's URL."""
     tree = install(var, say=lambda _: None)
     home = var.resolve() / "test" / f"postgresql-{os.getpid()}"
-    shutil.rmtree(home, ignore_errors=True)
+    for left in (home, *home.parent.glob("postgresql-*")):
+        number = left.name.partition("-")[2]
+        if left == home or (number.isdecimal() and not Path(f"/proc/{number}").exists()):
+            shutil.rmtree(left, ignore_errors=True)
     runtime_dir = Path(tempfile.mkdtemp(prefix="nephoscope-test-"))
     try:
         with running_cluster(home / "data", runtime_dir, tree=tree, durable=False) as cluster:

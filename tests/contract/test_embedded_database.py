@@ -149,3 +149,15 @@ def test_a_server_that_replays_its_log_has_longer_than_one_that_says_nothing(
             with pytest.raises(ProvisionError, match="it wrote nothing"):
                 timescaledb.wait_ready(slow, server)
             assert time.monotonic() - began >= patience_s
+
+
+def test_what_killed_test_runs_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "timescaledb").symlink_to(ROOT / "var" / "timescaledb")
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    left, other, beside = (tmp_path / "test" / f"postgresql-{name}" for name in (ended.pid, os.getppid(), "mine"))
+    for folder in (left, other, beside):
+        (folder / "data").mkdir(parents=True)
+    with timescaledb.running_test_cluster(tmp_path) as url, psycopg.connect(url):
+        assert not left.exists()
+    assert sorted((tmp_path / "test").iterdir()) == sorted([other, beside])

@@ -61,6 +61,14 @@ def test_what_may_be_just_beginning_and_what_is_not_ours_stay(run: Path):
     assert (run / leftovers.LOCK).exists()
 
 
+@pytest.mark.parametrize("half", ["", "12", "no mark of ours"])
+def test_a_mark_that_is_being_written_is_no_sign_of_death(run: Path, half: str):
+    folder = a_folder(run)
+    (folder / leftovers.MARK).write_text(half)
+    leftovers.forget_unused(run)
+    assert folder.exists()
+
+
 def test_a_lock_that_is_held_stays(run: Path):
     with (run / leftovers.LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
