@@ -27,7 +27,8 @@ METADATA_TEXT_MAX = 255
 TAGS_MAX = 50
 TAG_LENGTH_MAX = 60
 HOSTNAME_LENGTH_MAX = 63
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+"""And what no XML holds: a guest's description is XML."""
 
 
 def create_instances(

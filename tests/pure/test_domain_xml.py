@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -22,7 +22,10 @@ from compute.domain_xml import (
     read_network_mark,
     tap_name,
 )
+from compute.errors import LaunchInvalid
 from compute.hypervisor.contract import DiskSpec, InstanceSpec, NetworkSpec, PortSpec, SpecRefused
+from compute.model import LaunchRequest
+from compute.service.launches import check_request
 
 FILES = GuestFiles(
     disk=Path("/var/i/disk.qcow2"),
@@ -50,6 +53,17 @@ def built(spec: InstanceSpec, *, virt_type: str = "qemu", files: GuestFiles = FI
 def shape(xml: str) -> list[tuple[str, tuple[str, ...]]]:
     """All elements with their attributes' names: what markup there is, whatever the texts say."""
     return [(str(element.tag), tuple(sorted(map(str, element.attrib)))) for element in etree.fromstring(xml).iter()]
+
+
+@given(st.text(st.characters(), min_size=1, max_size=5))
+@example("web\uffff")
+@example("web\ud800")
+def test_a_name_that_is_taken_for_an_order_can_be_a_guests(name: str) -> None:
+    try:
+        check_request(LaunchRequest(name, uuid4(), "0"))
+    except LaunchInvalid:
+        return
+    built(a_spec(name))
 
 
 @given(XML_TEXT)
