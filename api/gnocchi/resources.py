@@ -52,7 +52,7 @@ def from_wire_metrics(value: object) -> dict[str, "MetricRequest | UUID"]:
     wanted: dict[str, MetricRequest | UUID] = {}
     for name, given in cast("dict[str, Any]", value).items():
         metric_id = uuid_or_none(given) if isinstance(given, str) else None
-        if isinstance(given, str) and metric_id is None:
+        if metric_id is None and not isinstance(given, dict):
             raise Invalid(f"Invalid input: expected a metric's id or an object @ data['metrics']['{name[:60]}']")
         fields = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
         own = from_wire_metric({**fields, "name": name})

@@ -226,3 +226,15 @@ def test_no_metric_of_a_search_is_told_as_gnocchis_client_reads_it(admin: Person
     told = "Metric ['none-of-that', 'none-of-this'] does not exist"
     assert refused(admin, "POST", "/v1/aggregates", wanted) == (404, told)
     assert refused(admin, "POST", "/v1/aggregates?groupby=id", wanted) == (404, told)
+
+
+@pytest.mark.parametrize("given", [None, 5, True, [], ["low"]])
+def test_a_metric_is_told_by_its_id_or_by_what_it_is_made_with(admin: Person, given: Any) -> None:
+    vm = str(uuid4())
+    told = "expected a metric's id or an object @ data['metrics']['load']"
+    new = {"id": vm, "metrics": {"load": given}}
+    status, body = refused(admin, "POST", "/v1/resource/generic", new)
+    assert (status, body["reason"]) == (400, told)
+    assert admin.send("POST", "/v1/resource/generic", {"id": vm})[0] == 201
+    assert refused(admin, "PATCH", f"/v1/resource/generic/{vm}", {"metrics": {"load": given}})[0] == 400
+    assert admin.send("GET", f"/v1/resource/generic/{vm}")[1]["metrics"] == {}
