@@ -10,7 +10,7 @@ fail() {
     "Become root (\`su -\` or \`sudo -i\`) and run \`make $*\` again."
 cd "$(dirname "$0")/.."
 export PYTHONPATH="$PWD" PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX-$PWD/var/pycache}"
-export PYTHONUTF8=1 # What we print and read is UTF-8, in a terminal of another encoding as well.
+export LC_ALL=C.UTF-8 # What we print, read and name is UTF-8, in a terminal of another encoding as well.
 if [ "${1-}" = clean ] && [ ! -d var ]; then exit 0; fi
 command -v apt-get >/dev/null || fail "This is made for Debian 12, and this machine has no apt-get." \
     "Run it on a Debian 12 machine."

@@ -83,11 +83,11 @@ def test_a_second_one_waits_for_the_first_and_uses_what_that_made(tmp_path: Path
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_the_terminals_encoding_does_not_matter_to_what_we_print(tmp_path: Path) -> None:
+def test_the_terminals_encoding_does_not_matter_to_what_we_print_and_name(tmp_path: Path) -> None:
     clone = a_clone(tmp_path)
-    an_installer(clone, "exec python3 -c 'print(chr(0x2713))'")
-    told = bootstrap(clone, "setup", LC_ALL="POSIX", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
-    assert (told.returncode, told.stdout) == (0, "\u2713\n")
+    an_installer(clone, "exec python3 -I -X utf8=0 -c 'import sys; print(chr(0x2713), sys.getfilesystemencoding())'")
+    told = bootstrap(clone, "setup", LC_ALL="POSIX", PYTHONCOERCECLOCALE="0")
+    assert (told.returncode, told.stdout) == (0, "\u2713 utf-8\n")
 
 
 def test_a_machine_that_installs_something_itself_just_now_is_waited_for(tmp_path: Path) -> None:
