@@ -22,7 +22,8 @@ from compute.domain_xml import bridge_name, tap_name
 from compute.hypervisor.contract import NetworkSpec, PortSpec
 from compute.hypervisor.host_network import HostInterfaces
 from compute.hypervisor.nft_command import list_table, run_nft
-from compute.hypervisor.nftables import PacketFilter, build_tables
+from compute.hypervisor.nftables import PacketFilter
+from compute.hypervisor.packet_rules import build_tables
 
 netns: Any = pyroute2.netns
 IP_AND_UDP_HEADER = 28

@@ -22,6 +22,9 @@ ALL_FRAMES = 3
 MARK = b"<<mark>>"
 """Stands in a frame where its number will be: bridges cut off what follows a packet's end."""
 SILENCE_S = 0.3
+MORE_FRAGMENTS = 0x2000
+CARD_OF_QUESTION = 14 + 20 + 8 + 28
+"""Where a DHCP message names its client's card (RFC 2131, 2: chaddr), in an Ethernet frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,15 @@ class Scene:
         *,
         sport: int = 1000,
         dport: int = 1000,
+        content: bytes = MARK,
+        fragment: int = 0,
     ) -> bytes:
         """A UDP datagram in its IP packet, from the guest to its neighbour where nothing else is said."""
         ends = (source or self.guest.port.ip_address).packed + (target or self.neighbour.port.ip_address).packed
-        header = struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(MARK), 1, 0, 64, socket.IPPROTO_UDP, 0) + ends
+        header = struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(content), 1, fragment, 64, socket.IPPROTO_UDP, 0) + ends
         total = sum(struct.unpack("!10H", header))
         checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-        udp = struct.pack("!HHHH", sport, dport, 8 + len(MARK), 0) + MARK
+        udp = struct.pack("!HHHH", sport, dport, 8 + len(content), 0) + content
         return header[:10] + struct.pack("!H", checksum) + header[12:] + udp
 
     def claim(self, address: IPv4Address | None = None, *, mac: bytes | None = None, operation: int = 2) -> bytes:
@@ -86,15 +91,15 @@ def scene() -> Iterator[Scene]:
         lab.close()
 
 
-def seen_by_neighbour(scene: Scene, frames: dict[str, bytes]) -> set[str]:
-    """Send frames as the guest, each with a number in it, and say which came out; an honest one comes last."""
+def seen_by_neighbour(scene: Scene, frames: dict[str, bytes]) -> dict[str, bytes]:
+    """Send frames as the guest, each with a number in it, and return those that came out; an honest one comes last."""
     last = "the last one"
     marks = {name: b"<%06d>" % number for number, name in enumerate((*frames, last))}
     with inside(scene.neighbour.namespace):
         listening = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_FRAMES))
     with inside(scene.guest.namespace):
         sending = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-    seen: set[str] = set()
+    seen: dict[str, bytes] = {}
     with listening, sending:
         listening.bind(("eth0", 0))
         listening.settimeout(WAIT_S)
@@ -105,9 +110,9 @@ def seen_by_neighbour(scene: Scene, frames: dict[str, bytes]) -> set[str]:
         ends = time.monotonic() + WAIT_S
         while last not in seen and time.monotonic() < ends:
             received = listening.recv(65_536)
-            seen |= {name for name, mark in marks.items() if mark in received}
-    assert last in seen
-    return seen - {last}
+            seen = {name: received for name, mark in marks.items() if mark in received} | seen
+    assert seen.pop(last)
+    return seen
 
 
 def test_what_is_true_passes(scene: Scene) -> None:
@@ -120,7 +125,7 @@ def test_what_is_true_passes(scene: Scene) -> None:
             IP, scene.datagram(NOBODY, EVERYBODY, sport=68, dport=67), target=BROADCAST
         ),
     }
-    assert seen_by_neighbour(scene, honest) == honest.keys()
+    assert seen_by_neighbour(scene, honest).keys() == honest.keys()
 
 
 def test_nothing_forged_passes(scene: Scene) -> None:
@@ -154,10 +159,29 @@ def test_nothing_forged_passes(scene: Scene) -> None:
         "a bridge's words": scene.frame(60, b"\x42\x42\x03" + MARK + bytes(49)),
         "an unknown protocol": scene.frame(EXPERIMENT, MARK),
     }
-    assert seen_by_neighbour(scene, forged) == set()
+    assert seen_by_neighbour(scene, forged) == {}
     with inside(scene.lab.host):
         scene.lab.packet_filter.remove()
-    assert forged.keys() - seen_by_neighbour(scene, forged) <= {"a card that is a group"}
+    assert forged.keys() - seen_by_neighbour(scene, forged).keys() <= {"a card that is a group"}
+
+
+def test_whoever_asks_for_an_address_or_declines_one_does_it_for_its_own_card(scene: Scene) -> None:
+    def asked(card: bytes, target: IPv4Address = EVERYBODY, *, fragment: int = 0) -> bytes:
+        content = bytes((1, 1, 6, 0)) + bytes(24) + card.ljust(16, b"\0") + MARK
+        source = NOBODY if target == EVERYBODY else None
+        return scene.frame(IP, scene.datagram(source, target, sport=68, dport=67, content=content, fragment=fragment))
+
+    gateway = scene.lab.networks[0].gateway_ip
+    frames = {
+        "for my card": asked(scene.mac),
+        "for another's": asked(ANOTHER_CARD),
+        "for another's, from an address": asked(ANOTHER_CARD, gateway),
+        "in pieces": asked(ANOTHER_CARD, gateway, fragment=MORE_FRAGMENTS),
+    }
+    seen = seen_by_neighbour(scene, frames)
+    assert {name: frame[CARD_OF_QUESTION : CARD_OF_QUESTION + 6] for name, frame in seen.items()} == dict.fromkeys(
+        frames.keys() - {"in pieces"}, scene.mac
+    )
 
 
 def heard_by_host(scene: Scene, address: IPv4Address, port: int) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compute.hypervisor.contract import NetworkSpec, PortSpec
-from compute.hypervisor.nftables import (
+from compute.hypervisor.packet_rules import (
     ADDRESSES,
     ROUTES,
     SET_TYPES,
