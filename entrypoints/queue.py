@@ -12,8 +12,9 @@ TICK_INTERVAL_S = 0.5
 """What waits, waits half of this on average: at a second, rollups were more than a second behind in one case of a hundred."""
 TICK_EXPIRES_S = 5
 """A tick that waited longer is thrown away: the next one finds the same work."""
-ROLL_UP_EXPIRES_S = 1
-"""Under load shards are named again sooner than they are rolled up: what piled up would keep all else that is due, alarms too, waiting."""
+ROLL_UP_EXPIRES_S = 2
+"""Under load shards are named again sooner than they are rolled up: what piled up would keep all else that is due, alarms too, waiting.
+Not less, since one host writes when a message expires and another reads it by its own clock."""
 HOUSEKEEPING_INTERVAL_S = 300.0
 
 

@@ -9,7 +9,8 @@ from uuid import UUID
 from foundation.errors import Invalid
 from metering.model import ResourceType
 
-TEXT_LENGTH_MAX = 255
+TEXT_LENGTH_MAX = 256
+"""As in Gnocchi."""
 ATTRIBUTES_MAX = 100
 
 

@@ -89,7 +89,10 @@ def write(
     db: Annotated[str, Query(min_length=1, max_length=NAME_LENGTH_MAX)],
     precision: Annotated[str, Query()] = "ns",
 ) -> Response:
-    """Write lines; a line that cannot be kept is answered with its number and the reason, and the others are kept all the same."""
+    """Write lines; a line that cannot be kept is answered with its number and the reason, and the others are kept all the same.
+
+    Only where a resource of another type has a name that they tell, nothing is kept, as in Gnocchi.
+    """
     now = context_of(request).clock()
     if precision not in NANOSECONDS:
         raise Invalid(f"precision is one of {', '.join(NANOSECONDS)}", field="precision")

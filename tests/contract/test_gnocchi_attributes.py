@@ -117,3 +117,15 @@ def test_a_number_of_any_size_is_told_as_it_was(admin: Person, number: float) ->
     asked: dict[str, Any] = {"operations": "(metric cpu mean)", "resource_type": kind, "search": {}}
     status, groups = admin.send("POST", "/v1/aggregates?groupby=size&details=true", asked)
     assert (status, groups[0]["group"]) == (200, {"size": number})
+
+
+def test_a_text_has_at_most_as_many_characters_as_in_gnocchi(admin: Person) -> None:
+    kind = a_name("kind")
+    attributes = {"rack": {"type": "string", "required": False}}
+    status, made = admin.send("POST", "/v1/resource_type", {"name": kind, "attributes": attributes})
+    assert (status, made["attributes"]["rack"]["max_length"]) == (201, 256)
+    for length, expected in ((256, 201), (257, 400)):
+        body = {"id": str(uuid4()), "rack": "r" * length}
+        assert admin.send("POST", f"/v1/resource/{kind}", body)[0] == expected
+        wanted = {"name": a_name("kind"), "attributes": {"rack": {"type": "string", "max_length": length}}}
+        assert admin.send("POST", "/v1/resource_type", wanted)[0] == expected
