@@ -22,3 +22,9 @@ def test_a_group_is_quiet_when_all_that_is_known_of_enough_instances_is_low(
     percents: tuple[str, ...], quiet: bool
 ) -> None:
     assert is_quiet(Scene(cpu_percent={str(n): percent for n, percent in enumerate(percents)})) is quiet
+
+
+@pytest.mark.parametrize(("state", "quiet"), [("alarm", False), ("ok", True), ("insufficient data", True)])
+def test_a_group_is_not_quiet_while_an_earlier_storys_alarm_fires(state: str, quiet: bool) -> None:
+    alarms = [{"name": "cpu-high", "state": state}, {"name": "cpu-low", "state": "alarm"}]
+    assert is_quiet(Scene(cpu_percent={"a": "1", "b": "2"}, alarms=alarms)) is quiet
