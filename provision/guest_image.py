@@ -14,6 +14,7 @@ from pathlib import Path
 from provision.children import Say
 from provision.failures import ProvisionError
 from provision.kernel_modules import load_order
+from provision.umask import read_by_all
 
 META_PACKAGE = "linux-image-cloud-amd64"
 RECIPE = "1"
@@ -117,7 +118,7 @@ def build(var: Path, *, say: Say) -> GuestImage:
     link = folder_of(var)
     work, scratch = (link.with_name(f"guest.{name}") for name in ("partial", "scratch"))
     try:
-        with _readable_for_all(), _told():
+        with read_by_all(), _told():
             for old in (work, scratch):
                 shutil.rmtree(old, ignore_errors=True)
                 old.mkdir(parents=True)
@@ -159,16 +160,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _readable_for_all() -> Generator[None]:
-    """QEMU's user reads what we make here, and a guest's users what is on its disk, whatever root's own umask."""
-    before = os.umask(0o022)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 @contextmanager

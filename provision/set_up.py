@@ -17,6 +17,7 @@ from provision import dashboard_build, debian_packages, guest_image, machine, py
 from provision.children import ChildFailed, Say, run_child
 from provision.failures import ProvisionError
 from provision.installation import ROOT, Installation, var_of
+from provision.umask import read_by_all
 
 console = Console(highlight=False)
 PYTHON = "Python environment"
@@ -112,16 +113,6 @@ def _do(step: Step, *, number: int, of: int) -> None:
             f"{step.title} could not be set up ({error}).", mend=f"{mend} and run it again."
         ) from error
     console.print(f"[green]✓[/green] {escape(step.title)} ({time.monotonic() - began:.1f} s)")
-
-
-@contextmanager
-def read_by_all() -> Generator[None]:
-    """What is made may be read by everybody, whatever the umask: the database's own user must, and none of it is secret."""
-    before = os.umask(0o022)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 @contextmanager
