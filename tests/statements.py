@@ -30,13 +30,17 @@ class Counted:
 
 @contextmanager
 def counted_statements(tx: Transaction) -> Generator[Counted]:
-    """Count the statements of a transaction's plain cursors while the block runs."""
+    """Count the statements of a transaction's plain cursors while the block runs, no other connection's."""
     counted = Counted()
 
     class CountingCursor(psycopg.Cursor[Any]):
         def execute(self, *args: Any, **more: Any) -> Any:
             counted.texts.append(str(args[0]))
             return super().execute(*args, **more)
+
+        def copy(self, *args: Any, **more: Any) -> Any:
+            counted.texts.append(str(args[0]))
+            return super().copy(*args, **more)
 
     former = tx.cursor_factory
     tx.cursor_factory = CountingCursor
