@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 import psycopg
 from psycopg import IsolationLevel
@@ -16,6 +16,15 @@ POOL_WAITING_MAX = 200
 STATEMENT_TIMEOUT_MS = 30_000
 TRANSACTION_TIMEOUT_MS = 60_000
 DISK_FULL_RETRY_S = 60
+SET_FORMS: LiteralString = (
+    "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres';"
+    " SET extra_float_digits = 1; SET standard_conforming_strings = on"
+)
+"""The zone and the forms in which values come and go, whatever the server, the database, the role or PGTZ and its kin prefer.
+
+They are set by a statement, since libpq's environment variables overrule what a connection is opened with. Money depends
+on them: a float whose digits are cut becomes another Decimal.
+"""
 
 Transaction: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 """A connection inside an open transaction. Services take it first and never commit."""
@@ -39,12 +48,12 @@ def open_pool(
     size_min: int = 1,
     transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
 ) -> Pool:
-    """Open a pool whose connections work in UTC, are checked before use, and end a transaction that hangs.
+    """Open a pool whose connections work in UTC and in our forms, are checked before use, and end a transaction that hangs.
 
     The pool opens although the database is away, so that a process can start before it; a use then raises Unavailable.
     """
     options = (
-        f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS} -c transaction_timeout={transaction_timeout_ms}"
+        f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c transaction_timeout={transaction_timeout_ms}"
         " -c idle_in_transaction_session_timeout=30000"
     )
 
@@ -62,12 +71,25 @@ def open_pool(
         max_size=size_max,
         max_waiting=POOL_WAITING_MAX,
         timeout=CONNECT_WAIT_S_MAX,
+        configure=set_forms,
         check=check,
-        kwargs={"application_name": application_name, "options": options, "connect_timeout": 3},
+        kwargs={
+            "application_name": application_name,
+            "options": options,
+            "client_encoding": "UTF8",
+            "connect_timeout": 3,
+        },
         open=False,
     )
     pool.open(wait=False)
     return pool
+
+
+def set_forms(connection: Transaction) -> None:
+    """Make a new connection independent of how others like to see values."""
+    connection.autocommit = True
+    connection.execute(SET_FORMS)
+    connection.autocommit = False
 
 
 @contextmanager
