@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from xdist.remote import Producer
 from xdist.scheduler import Scheduling
@@ -20,6 +21,13 @@ from foundation.ids import new_hex_id
 from tests import side_by_side
 
 ROOT = Path(__file__).parent.parent
+PATIENCE_S = 240
+"""How long a test waits for a connection or lets a transaction last: how busy the machine is decides no test."""
+
+# How hard the laws are tried: usually, or deeper with `--hypothesis-profile=deep`; a busy machine is no counterexample.
+settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("deep", parent=settings.get_profile("usual"), max_examples=2_000)
+settings.load_profile("usual")  # before any module is read: a law keeps the profile that it finds when it is made
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -92,16 +100,23 @@ def migrated_database(cluster_url: str, name: str) -> Generator[str]:
 @pytest.fixture(scope="session")
 def pool(database_url: str) -> Generator[Pool]:
     """A pool on the session's database, for tests that need several transactions; they clean up what they commit."""
-    opened = open_pool(database_url, size_max=8, application_name="tests")
+    opened = open_patient_pool(database_url, size_max=8)
     yield opened
     opened.close()
+
+
+def open_patient_pool(url: str, *, size_max: int) -> Pool:
+    """A pool as the product opens it, with more time for a connection and for a transaction, which here may be a whole test."""
+    opened = open_pool(url, size_max=size_max, application_name="tests", transaction_timeout_ms=PATIENCE_S * 1000)
+    opened.timeout = PATIENCE_S
+    return opened
 
 
 @contextmanager
 def own_pool(cluster_url: str) -> Generator[Pool]:
     """A pool on a database of one module's own, for tests that mind what others have left; override `pool` with it."""
     with migrated_database(cluster_url, f"own_{new_hex_id()}") as url:
-        opened = open_pool(url, size_max=4, application_name="tests")
+        opened = open_patient_pool(url, size_max=4)
         yield opened
         opened.close()
 

@@ -1,6 +1,7 @@
 """The agent's step against a real database and a simulated host: launches, ends, outages, kills and stops."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,11 +24,11 @@ from compute.model import Instance
 from entrypoints.agent_stop import GRACE_S_MAX as HOST_STOP_GRACE_S_MAX
 from entrypoints.agent_troubles import DATABASE_REST_S
 from entrypoints.host_agent import AgentSettings, HostAgent
-from foundation.database import Pool, open_pool, transaction
+from foundation.database import Pool, transaction
 from foundation.errors import Unavailable
 from foundation.ids import new_hex_id
 from tests.compute_builders import NOW, Cloud, a_cloud, a_launch
-from tests.conftest import migrate, with_database
+from tests.conftest import PATIENCE_S, migrate, open_patient_pool, with_database
 from tests.identity_builders import a_caller
 
 POLL_INTERVAL_S = 60
@@ -163,8 +164,9 @@ class Rig:
             return [row[0] for row in tx.execute(EVENTS, (str(instance_id),)).fetchall()]
 
     def take_database_away(self) -> None:
-        """End every connection and refuse new ones."""
+        """End every connection and refuse new ones; whoever wants one is not kept waiting for long."""
         self._allow(is_allowed=False)
+        self.pool.timeout = DATABASE_WAIT_S
         with psycopg.connect(self.cluster_url, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (self.database,)
@@ -173,13 +175,12 @@ class Rig:
     def bring_database_back(self) -> None:
         """Let connections in again, and wait until the pool has found that out."""
         self._allow(is_allowed=True)
-        for _ in range(100):
-            try:
-                with transaction(self.pool) as tx:
-                    tx.execute("SELECT 1")
-            except Unavailable:
-                continue
-            return
+        self.pool.timeout = PATIENCE_S
+        for _ in range(self.pool.max_size + 1):
+            with suppress(Unavailable), transaction(self.pool) as tx:
+                tx.execute("SELECT 1")
+                return
+        pytest.fail("the pool does not find out")
 
     def _allow(self, *, is_allowed: bool) -> None:
         with psycopg.connect(self.cluster_url, autocommit=True) as connection:
@@ -205,8 +206,7 @@ def own_database(cluster_url: str) -> Iterator[str]:
 @pytest.fixture
 def rig(own_database: str, cluster_url: str, tmp_path: Path) -> Iterator[Rig]:
     """A fresh cloud of one host; hosts of the tests before take nothing."""
-    pool = open_pool(with_database(cluster_url, own_database), size_max=2, application_name="test-agent")
-    pool.timeout = DATABASE_WAIT_S
+    pool = open_patient_pool(with_database(cluster_url, own_database), size_max=2)
     hostname = f"host-{new_hex_id()}"
     with transaction(pool) as tx:
         cloud = a_cloud(tx, hostname=hostname)

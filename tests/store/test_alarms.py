@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -39,9 +39,17 @@ from identity.model import Caller
 from metering.model import Sample
 from metering.service import ingest_samples
 from tests.alarm_builders import NOW, an_alarm, feed
+from tests.conftest import own_pool
 from tests.identity_builders import a_caller
 
 URL = "https://hooks.example/alarm"
+
+
+@pytest.fixture(scope="module")
+def pool(cluster_url: str) -> Generator[Pool]:
+    """A database of these tests alone: they judge and lease whatever is due."""
+    with own_pool(cluster_url) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from foundation.database import Isolation, Pool, lent_connection, open_pool, transaction
 from foundation.errors import Unavailable
+from foundation.ids import new_hex_id
 
 
 @pytest.fixture
@@ -82,12 +83,17 @@ def test_a_pooled_connection_forgets_the_isolation_of_its_last_user(pool: Pool) 
 
 
 def test_a_pool_whose_connections_have_all_died_serves_at_once(database_url: str, pool: Pool) -> None:
-    victims = open_pool(database_url, size_max=6, application_name="victims")
+    name = f"victims-{new_hex_id()}"
+    victims = open_pool(database_url, size_max=6, application_name=name)
+    victims.timeout = 20  # less than the half minute that the pool alone would sleep to find six dead ones, one by one
     with ExitStack() as held:
         for _ in range(6):
             held.enter_context(transaction(victims)).execute("SELECT 1")
     with transaction(pool) as tx:
-        tx.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'victims'")
+        tx.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = %s",
+            (name,),
+        )
     with transaction(victims) as tx:
         assert tx.execute("SELECT 1").fetchone() == (1,)
     victims.close()

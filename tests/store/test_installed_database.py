@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
 from entrypoints.__main__ import command_line
+from tests.conftest import PATIENCE_S
 from tests.contract.conftest import spare_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -89,7 +90,7 @@ def test_the_listener_says_what_is_wrong_with_its_settings_wherever_var_is(
         env=environment | {"NEPHO_VAR": str(tmp_path), **settings},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stderr) == (2, said)

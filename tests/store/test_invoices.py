@@ -53,6 +53,7 @@ from foundation.database import Pool, transaction
 from foundation.errors import Unavailable
 from foundation.ids import new_hex_id, new_id
 from foundation.interval import TimeInterval
+from tests.conftest import PATIENCE_S
 from tests.store.billing_history import APRIL, MARCH, NOW, Cloud
 
 GIB = 2**30
@@ -548,5 +549,5 @@ def in_parallel(run: Callable[[], object], *, times: int) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=PATIENCE_S)
     assert not failures, failures

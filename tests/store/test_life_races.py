@@ -12,6 +12,7 @@ from foundation.database import Pool, Transaction, transaction
 from foundation.ids import new_id
 from metering.existence import ResourceEvent
 from metering.service import record_lifecycle_event, record_resource_event
+from tests.conftest import PATIENCE_S
 from tests.metering_builders import RECEIVED_AT, an_event, at
 
 
@@ -67,7 +68,7 @@ def test_what_is_deleted_does_not_come_alive_by_an_older_fact_of_the_same_moment
         other.start()
         other.join(0.3)
         assert other.is_alive(), "the other waits for what is not yet committed"
-    other.join(10)
+    other.join(PATIENCE_S)
     assert read_life(pool, resource) == (at(0 if is_known else 100), at(200))
 
 

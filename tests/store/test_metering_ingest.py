@@ -9,6 +9,7 @@ from foundation.ids import new_id
 from foundation.interval import TimeInterval
 from metering.model import IngestResult
 from metering.service import counter_usage, ingest_samples
+from tests.conftest import PATIENCE_S
 from tests.metering_builders import RECEIVED_AT, a_project, a_sample, at
 
 
@@ -129,5 +130,5 @@ def test_a_sample_that_another_writer_commits_meanwhile_is_kept_once(pool: Pool)
         other.start()
         other.join(0.5)
         assert not results, "the other waits for what is not yet committed"
-    other.join(10)
+    other.join(PATIENCE_S)
     assert results == [IngestResult(1, 2, 0)]

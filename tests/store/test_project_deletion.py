@@ -21,6 +21,7 @@ from scaling import service as scaling
 from scaling.model import GroupSpec, LaunchTemplate
 from tests.alarm_builders import an_alarm
 from tests.compute_builders import NOW, a_cloud, an_observation, launched
+from tests.conftest import PATIENCE_S
 from tests.identity_builders import a_caller
 
 
@@ -107,7 +108,7 @@ def test_a_project_is_deleted_only_after_the_launch_that_is_under_way_and_then_i
         deletion.start()
         deletion.join(timeout=0.5)
         assert deletion.is_alive(), "the deletion waits for the launch"
-    deletion.join(timeout=10)
+    deletion.join(timeout=PATIENCE_S)
     assert [type(one) for one in outcome] == [ProjectInUse]
     with transaction(pool) as tx:
         tx.execute("DELETE FROM instance WHERE project_id = %s", (cloud.caller.project_id,))

@@ -16,6 +16,7 @@ from metering.service.measures import Measures
 from metering.service.policies import create_resource_type
 from metering.service.pushes import PushedResource, push_measures
 from metering.visibility import creator_of
+from tests.conftest import PATIENCE_S
 from tests.identity_builders import a_caller
 from tests.metering_builders import RECEIVED_AT, at
 from tests.statements import counted_statements
@@ -53,7 +54,7 @@ def test_two_pushes_of_the_same_new_things_in_opposite_order_both_arrive(pool: P
     for sender in senders:
         sender.start()
     for sender in senders:
-        sender.join(30)
+        sender.join(PATIENCE_S)
     assert not failures
     assert accepted == [300, 300]
 

@@ -15,6 +15,7 @@ from identity.model import DEFAULT_DOMAIN_ID, IssuedToken, Token, Unauthenticate
 from identity.service import NoScope, Reference
 from identity.store import users
 from identity.store.users import Login
+from tests.conftest import PATIENCE_S
 
 NOW = datetime.now(UTC)
 PASSWORD = "correct horse battery"
@@ -70,7 +71,7 @@ def test_a_change_that_is_under_way_is_waited_for(pool: Pool, admin: Token, user
             sleep(0.3)
             assert not signing_in.done()
         with pytest.raises(Unauthenticated):
-            signing_in.result(timeout=10)
+            signing_in.result(timeout=PATIENCE_S)
 
 
 def test_a_user_deleted_or_disabled_after_the_password_was_verified_gets_no_token(
