@@ -173,6 +173,20 @@ def list_members(image: str, tx: SnapshotTransaction, caller: RequestCaller) -> 
     return {"members": [], "schema": "/v2/schemas/members"}
 
 
+@router.get("/images/{image}/file")
+def refuse_download(image: str, tx: SnapshotTransaction, caller: RequestCaller) -> None:
+    """Refuse the image's own bytes: they are files of the host."""
+    show_image(image, tx, caller)
+    raise HTTPException(403, "Images are not given out here: they are files of the host.")
+
+
+@router.get("/images/{image}/{rest:path}")
+def answer_nothing(caller: RequestCaller) -> None:
+    """Answer that an image has no such part."""
+    del caller
+    raise HTTPException(404, "The resource could not be found.")
+
+
 @router.api_route("/images", methods=["POST"])
 @router.api_route("/images/{rest:path}", methods=["PUT", "PATCH", "DELETE", "POST"])
 def refuse_change(caller: RequestCaller) -> None:

@@ -30,6 +30,14 @@ class RuleNotFound(NotFound):
     """No such rule in the caller's groups."""
 
 
+class RouterNotFound(NotFound):
+    """No such router: there are none."""
+
+
+class FloatingIPNotFound(NotFound):
+    """No such floating address: there are none."""
+
+
 def read_networks(request: Request, tx: Transaction, caller: Caller) -> Sequence[dict[str, Any]]:
     """Return the networks that the caller may use, its own first."""
     now = context_of(request).clock()
@@ -185,6 +193,26 @@ def reset_quota(project: str, _: AdminCaller) -> Response:
     """Give a project the default limits again: it never had others."""
     del project
     return Response(status_code=204)
+
+
+@router.get("/routers/{id_}")
+def show_router(id_: str, _: RequestCaller) -> None:
+    """Answer that there is no such router."""
+    raise RouterNotFound(f"Router {id_[:64]} could not be found")
+
+
+@router.get("/floatingips/{id_}")
+def show_floating_ip(id_: str, _: RequestCaller) -> None:
+    """Answer that there is no such floating address."""
+    raise FloatingIPNotFound(f"Floating IP {id_[:64]} could not be found")
+
+
+@router.get("/{rest:path}")
+def answer_nothing(rest: str, _: RequestCaller) -> None:
+    """Answer of a resource that is not offered that it is not there, as a Neutron without its extension does."""
+    raise HTTPException(
+        404, f"The resource could not be found: {rest.split('/')[0][:64]} are not offered by this cloud."
+    )
 
 
 @router.api_route("/{rest:path}", methods=["POST", "PUT", "DELETE"])

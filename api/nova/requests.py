@@ -2,8 +2,31 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+from foundation.errors import Invalid
+
+TAG_FORBIDDEN_CHARACTERS = frozenset(",/")
+"""A tag with one of them could not be named in a filter or in a path."""
+
+
+def checked_tag(tag: str) -> str:
+    """Return the tag. Raises Invalid where no other request could name it."""
+    if TAG_FORBIDDEN_CHARACTERS & set(tag):
+        raise Invalid("a tag holds neither a comma nor a slash", field="tag")
+    return tag
+
+
+def tag_of_body(tag: str) -> str:
+    """Return a tag of a body; where it is wrong, pydantic names the place."""
+    try:
+        return checked_tag(tag)
+    except Invalid as error:
+        raise PydanticCustomError("tag", "{reason}", {"reason": error.message}) from error
+
+
+Tag = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(tag_of_body)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Text = Annotated[str, Field(max_length=255)]
 
@@ -64,7 +87,7 @@ class ServerLaunch(Strict):
     return_reservation_id: bool | None = None
     config_drive: bool | str | None = None
     description: str | None = Field(None, max_length=255)
-    tags: list[Annotated[str, Field(min_length=1, max_length=60)]] = Field(default_factory=list[str], max_length=50)
+    tags: list[Tag] = Field(default_factory=list[str], max_length=50)
     hostname: str | None = Field(None, min_length=1, max_length=63)
     block_device_mapping_v2: list[BlockDevice] = Field(default_factory=list[BlockDevice])
     disk_config: Literal["AUTO", "MANUAL"] | None = Field(None, alias="OS-DCF:diskConfig")
@@ -77,7 +100,7 @@ class ServerLaunch(Strict):
 
 
 class ServerCreateBody(Strict):
-    """The body of POST /servers; hints are taken and follow no rule of ours."""
+    """The body of POST /servers; hints are taken and follow no rule of ours, but for a group, which nobody would keep apart or together."""
 
     server: ServerLaunch
     hints: dict[str, Any] | None = Field(None, alias="os:scheduler_hints")
@@ -115,7 +138,7 @@ class MetadataItemBody(Strict):
 class TagsBody(Strict):
     """The body of PUT on a server's tags."""
 
-    tags: list[Annotated[str, Field(min_length=1, max_length=60)]] = Field(max_length=50)
+    tags: list[Tag] = Field(max_length=50)
 
 
 class FlavorCreate(Strict):

@@ -90,6 +90,7 @@ def create_servers(
 ) -> JSONResponse:
     """Order one or several servers; all are accepted or none."""
     launch = from_wire_server(body.server, view.microversion)
+    refuse_group(body)
     try:
         made = service.create_instances(
             tx, caller=caller, request=launch, now=view.now, request_id=request.state.request_id
@@ -111,6 +112,13 @@ def create_servers(
         "security_groups": [{"name": name} for name in groups],
     }
     return JSONResponse({"server": server}, 202, headers={"Location": links[0]["href"]})
+
+
+def refuse_group(body: ServerCreateBody) -> None:
+    """Raise Invalid where a server group is named: there are none, and nobody would hold its members apart or together."""
+    group = ((body.hints or {}) | (body.old_hints or {})).get("group")
+    if group is not None:
+        raise Invalid(f"Instance group {str(group)[:64]} could not be found.", field="os:scheduler_hints")
 
 
 @router.get("/servers")

@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Depends, HTTPException
 from fastapi.responses import Response
 
 from api.authentication import RequestCaller
 from api.body import body_of, new_router
-from api.nova.requests import TagsBody
+from api.nova.requests import TagsBody, checked_tag
 from api.nova.servers import RequestView, ServerId
 from api.nova.versions import RequestMicroversion, require
 from api.transaction import RequestTransaction
 from compute import service
-from foundation.errors import Invalid
 
 SINCE = (2, 26)
-FORBIDDEN_CHARACTERS = frozenset(",/")
 
 
 def require_tags(microversion: RequestMicroversion) -> None:
@@ -69,12 +68,12 @@ def check_tag(id_: ServerId, tag: str, tx: RequestTransaction, caller: RequestCa
 @router.put("/servers/{server}/tags/{tag}", dependencies=knows_tags)
 def add_tag(id_: ServerId, tag: str, tx: RequestTransaction, caller: RequestCaller, view: RequestView) -> Response:
     """Add a tag: 201 and where it is, or 204 where the server has it already."""
-    if FORBIDDEN_CHARACTERS & set(tag):
-        raise Invalid("a tag holds neither a comma nor a slash", field="tag")
+    checked_tag(tag)
     before = service.change_tags(tx, caller=caller, instance_id=id_, added=[tag], now=view.now)
     if tag in before:
         return Response(status_code=204)
-    return Response(status_code=201, headers={"Location": f"{view.root}/v2.1/servers/{id_}/tags/{tag}"})
+    place = f"{view.root}/v2.1/servers/{id_}/tags/{quote(tag, safe='')}"
+    return Response(status_code=201, headers={"Location": place})
 
 
 @router.delete("/servers/{server}/tags/{tag}", status_code=204, dependencies=knows_tags)
