@@ -60,7 +60,7 @@ def worker() -> None:
 
 @command_line.command()
 def scheduler() -> None:
-    """Wake the workers once a second. One is enough; a second one does no harm."""
+    """Wake the workers twice a second. One is enough; a second one does no harm."""
     become("scheduler")
 
 

@@ -71,6 +71,18 @@ def require_admin(actor: Token) -> None:
         raise Forbidden("You are not authorized to perform the requested action: it needs the admin role.")
 
 
+def keep_oneself(actor: Token, user: User) -> None:
+    """Refuse that an admin locks itself out: so whoever is left can always sign in and mend what was done."""
+    if user.id == actor.user_id:
+        raise Forbidden("You cannot delete or disable yourself: another admin can.")
+
+
+def keep_own_project(actor: Token, project: Project) -> None:
+    """Refuse that the project goes in which the actor acts, and with it the token and the way to sign in."""
+    if project.id == actor.project_id:
+        raise Forbidden("You cannot delete or disable the project that you act in: sign in to another one.")
+
+
 def check_name(name: str) -> None:
     """Refuse a name that is empty, blank at an end, too long, or has a control character."""
     if not name or name != name.strip() or len(name) > NAME_LENGTH_MAX or CONTROL_CHARACTER.search(name):
@@ -168,6 +180,8 @@ def update_project(tx: Transaction, actor: Token, *, project_id: str, changes: M
     same_name = projects.find_project_by_name(tx, changed.name, domain_id=project.domain_id)
     if same_name is not None and same_name.id != project.id:
         raise NameTaken("project", changed.name)
+    if not changed.enabled:
+        keep_own_project(actor, project)
     projects.update_project(tx, changed)
     if not changed.enabled:
         tokens.delete_project_tokens(tx, project.id)
@@ -177,7 +191,9 @@ def update_project(tx: Transaction, actor: Token, *, project_id: str, changes: M
 def delete_project(tx: Transaction, actor: Token, *, project_id: str) -> None:
     """Delete a project, its role assignments and tokens."""
     require_admin(actor)
-    projects.delete_project(tx, get_project(tx, actor, project_id).id)
+    project = get_project(tx, actor, project_id)
+    keep_own_project(actor, project)
+    projects.delete_project(tx, project.id)
 
 
 def list_users(
@@ -239,6 +255,8 @@ def update_user(tx: Transaction, actor: Token, *, user_id: str, changes: Mapping
         wanted["default_project_id"] = checked_default_project(tx, actor, wanted["default_project_id"])
     changed = replace(user, **wanted)
     check_name(changed.name)
+    if not changed.enabled:
+        keep_oneself(actor, user)
     same_name = users.list_users(tx, name=changed.name, domain_id=user.domain_id, limit=1)
     if same_name and same_name[0].id != user.id:
         raise NameTaken("user", changed.name)
@@ -268,7 +286,9 @@ def change_own_password(tx: Transaction, actor: Token, *, user_id: str, original
 def delete_user(tx: Transaction, actor: Token, *, user_id: str) -> None:
     """Delete a user, its role assignments and tokens."""
     require_admin(actor)
-    users.delete_user(tx, get_user(tx, actor, user_id).id)
+    user = get_user(tx, actor, user_id)
+    keep_oneself(actor, user)
+    users.delete_user(tx, user.id)
 
 
 def list_roles(tx: Transaction, *, name: str | None = None) -> Sequence[Role]:
@@ -310,6 +330,9 @@ def withdraw_role(tx: Transaction, actor: Token, grant: Grant) -> None:
     project_id = get_project(tx, actor, grant.project_id).id if grant.project_id is not None else None
     if not roles.delete_assignment(tx, user_id=user.id, project_id=project_id, role_id=role.id):
         raise RoleNotFound(grant.role_id)
+    is_own = user.id == actor.user_id and role.name == ADMIN
+    if is_own and not roles.list_assignments(tx, user_id=user.id, role_id=role.id, limit=1):
+        raise Forbidden("You cannot take your own last admin role away: another admin can.")
 
 
 def list_assignments(

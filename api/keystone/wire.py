@@ -87,6 +87,7 @@ class NewProjectWire(BaseModel):
     domain_id: Text = "default"
     description: LongText | None = None
     enabled: bool = True
+    tags: list[Text] = Field(default_factory=list[str], max_length=0)
 
 
 class NewProjectBody(BaseModel):
@@ -101,6 +102,7 @@ class ProjectChangesWire(BaseModel):
     name: Text | None = None
     description: LongText | None = None
     enabled: bool | None = None
+    tags: list[Text] | None = Field(None, max_length=0, exclude=True)
 
 
 class ProjectChangesBody(BaseModel):
