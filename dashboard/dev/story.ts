@@ -27,14 +27,17 @@ export class Story {
 
   constructor(
     private readonly now: () => number,
-    options: { isSignedIn?: boolean; isEmpty?: boolean } = {},
+    options: { isSignedIn?: boolean; isEmpty?: boolean; isLone?: boolean } = {},
   ) {
     this.isSignedIn = options.isSignedIn ?? false;
     this.isEmpty = options.isEmpty ?? false;
+    this.isLone = options.isLone ?? false;
     this.birth = now();
   }
 
   private readonly isEmpty: boolean;
+  /** Whether the user has a role in no project. */
+  private readonly isLone: boolean;
 
   answer(method: string, path: string, query: URLSearchParams, body: unknown): Answer {
     if (path === "/session") return this.session(method, body);
@@ -64,7 +67,7 @@ export class Story {
     if (!this.isSignedIn) return { status: 401, body: { title: "Unauthorized", status: 401 } };
     const session: Session = {
       user: { id: "u1", name: "demo" },
-      project: { id: "p1", name: "demo" },
+      project: this.isLone ? null : { id: "p1", name: "demo" },
       roles: ["member"],
       csrf_token: "token",
     };

@@ -5,9 +5,11 @@ import { Route, Switch } from "wouter";
 import { setSignedOutListener } from "./api/client";
 import { ApiProblem } from "./api/problem";
 import { forgetSession, sessionQuery } from "./api/queries";
-import type { Session } from "./api/types";
+import { onOtherTab } from "./api/tabs";
+import type { Project, Session } from "./api/types";
 import { QueryView } from "./components/feedback";
 import { LiveContext, useLiveStream } from "./live/use-live";
+import { NoProjectPage } from "./pages/no-project";
 import { NotFoundPage } from "./pages/not-found";
 import { OverviewPage } from "./pages/overview/overview-page";
 import { SignInPage } from "./pages/sign-in/sign-in-page";
@@ -21,20 +23,22 @@ export function makeQueryClient(): QueryClient {
     defaultOptions: {
       queries: {
         staleTime: 2_000,
+        // The API may run on this machine: it answers though the browser knows of no network.
+        networkMode: "always",
         retry: (count, error) => count < RETRIES_MAX && error instanceof ApiProblem && error.isPassing,
       },
     },
   });
 }
 
-function SignedIn({ session }: { session: Session }) {
+function InProject({ session, project }: { session: Session; project: Project }) {
   const state = useLiveStream();
   return (
     <LiveContext value={state}>
       <Shell session={session}>
         <Switch>
           <Route path="/">
-            <OverviewPage session={session} />
+            <OverviewPage project={project} />
           </Route>
           <Route>
             <NotFoundPage />
@@ -42,6 +46,15 @@ function SignedIn({ session }: { session: Session }) {
         </Switch>
       </Shell>
     </LiveContext>
+  );
+}
+
+function SignedIn({ session }: { session: Session }) {
+  if (session.project !== null) return <InProject session={session} project={session.project} />;
+  return (
+    <Shell session={session}>
+      <NoProjectPage user={session.user.name} />
+    </Shell>
   );
 }
 
@@ -55,7 +68,11 @@ function Gate() {
       setExpired(true);
       forgetSession(client);
     });
+    return onOtherTab(() => void client.resetQueries());
   }, [client]);
+  useEffect(() => {
+    if (session.data) setExpired(false);
+  }, [session.data]);
   return (
     <QueryView query={session} skeleton={<Waiting />}>
       {(signedIn) =>

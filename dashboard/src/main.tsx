@@ -6,9 +6,11 @@ import "./i18n";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app";
+import { printLight } from "./theme/theme";
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");
+printLight();
 createRoot(root).render(
   <StrictMode>
     <App />

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Decimal, decimalText, fractionDigitsFor, parseDecimal, sumDecimals } from "../src/i18n/decimal";
+import { type Decimal, decimalText, fractionDigitsFor, isBelow, parseDecimal, sumDecimals } from "../src/i18n/decimal";
 
 const parsed = (text: string): Decimal => {
   const value = parseDecimal(text);
@@ -32,6 +32,13 @@ describe("decimal text", () => {
     [[], "0"],
   ])("adds %j exactly", (texts, sum) => {
     expect(sumDecimals(texts)).toBe(sum);
+  });
+
+  it("compares exactly, and finds what it cannot read below nothing", () => {
+    expect(isBelow("1", "1.000000000001")).toBe(true);
+    expect(isBelow("90071992547409931235", "90071992547409931234.55")).toBe(false);
+    expect(isBelow("2.0", "2")).toBe(false);
+    expect(isBelow("n/a", "1")).toBe(false);
   });
 
   it("adds nothing to what it cannot read", () => {

@@ -59,7 +59,9 @@ describe("time", () => {
     expect(format.formatAgo(at, later(0), "en-GB")).toBe("now");
     expect(format.formatAgo(at, later(59), "en-GB")).toMatch(/^59 sec/);
     expect(format.formatAgo(at, later(185), "ja-JP")).toMatch(/3\s?分前/);
-    expect(format.formatAgo(at, later(86_400), "en-GB")).toBe("yesterday");
+    expect(format.formatAgo(at, later(86_400), "en-GB")).toBe("1 day ago");
+    expect(format.formatAgo(at, later(2 * 86_400 - 1), "en-GB")).toBe("1 day ago");
+    expect(format.formatAgo(at, later(86_400), "ja-JP")).toMatch(/^1\s?日前$/);
   });
 
   it("never speaks of the future when clocks differ", () => {
@@ -80,6 +82,17 @@ describe("time", () => {
     expect(format.formatDuration(60, "en-GB")).toBe("1 min");
     expect(format.formatDuration(90, "en-GB")).toMatch(/^90 sec/);
     expect(format.formatDuration(0, "en-GB")).toMatch(/^0 sec/);
+  });
+});
+
+describe("thresholds", () => {
+  it("are shown as they were set, since a rounded one would be another", () => {
+    expect(format.formatPercentExactly(62.5, "en-GB")).toBe("62.5%");
+    expect(format.formatPercentExactly(0.07, "en-GB")).toBe("0.07%");
+    expect(format.formatPercentExactly(80, "ja-JP")).toBe("80%");
+    expect(format.formatReading(0.04, "en-GB")).toBe("0.04");
+    expect(format.formatReading(48_000_000_000, "en-GB")).toBe("48,000,000,000");
+    expect(format.formatReading(12.345, "en-GB")).toBe("12.3");
   });
 });
 

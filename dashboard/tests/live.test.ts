@@ -96,6 +96,32 @@ describe("the live stream", () => {
     expect(sources).toHaveLength(2);
   });
 
+  it("is opened anew when something says that the network is gone, since a dead connection tells nothing by itself", () => {
+    const { stream, sources, states, returns } = aStream();
+    stream.start();
+    sources[0]?.opens();
+    stream.doubt();
+    stream.doubt();
+    expect(sources).toHaveLength(2);
+    sources[1]?.opens();
+    expect(states).toEqual(["live", "polling", "live"]);
+    expect(returns).toEqual([2]);
+  });
+
+  it("leaves its connection to other tabs while its page is hidden for long", () => {
+    const { stream, sources, states, returns } = aStream();
+    stream.start();
+    sources[0]?.opens();
+    stream.rest();
+    expect(sources[0]?.readyState).toBe(HandSource.CLOSED);
+    vi.advanceTimersByTime(600_000);
+    expect(sources).toHaveLength(1);
+    stream.hurry();
+    sources[1]?.opens();
+    expect(states).toEqual(["live", "polling", "live"]);
+    expect(returns).toEqual([2]);
+  });
+
   it("opens nothing after it was stopped", () => {
     const { stream, sources } = aStream();
     stream.start();

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Story } from "../dev/story";
 import type { Alarm, Instance, ScalingActivity } from "../src/api/types";
 import * as model from "../src/pages/overview/model";
+import { ASKED_MAX, askedAtOnce, subjectsOf } from "../src/pages/overview/subjects";
 
 function answerOf<T>(path: string): T[] {
   const story = new Story(Date.now, { isSignedIn: true });
@@ -55,6 +56,18 @@ describe("alarms", () => {
     expect(model.thresholdsOf(alarms, { ...group, id: "another" })).toEqual([]);
     const inNanoseconds = alarms.map((alarm) => ({ ...alarm, rule: { ...alarm.rule, operations: undefined } }));
     expect(model.thresholdsOf(inNanoseconds, group)).toEqual([]);
+  });
+});
+
+describe("whose CPU is asked for", () => {
+  const [one] = instances;
+  if (!one) throw new Error("the story has instances");
+  const lone = Array.from({ length: 30 }, (_, n) => ({ ...one, id: `i-${n}`, name: `i-${n}`, scaling_group_id: null }));
+
+  it("is of every group and instance on the chart, of a bounded number in the table", () => {
+    const subjects = subjectsOf([], lone);
+    expect(subjects).toHaveLength(30);
+    expect(askedAtOnce(subjects)).toHaveLength(ASKED_MAX);
   });
 });
 

@@ -1,3 +1,4 @@
+import { onlineManager } from "@tanstack/react-query";
 import { cleanup, configure, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -21,7 +22,7 @@ class SilentSource extends EventTarget {
   close(): void {}
 }
 
-type Broken = (path: string) => Response | undefined;
+type Broken = (path: string) => Response | Promise<Response> | undefined;
 
 /** Let the story answer the page's requests; `broken` may answer first. */
 function serve(story: Story, broken: Broken = () => undefined) {
@@ -59,6 +60,7 @@ beforeEach(async () => {
 afterEach(() => {
   cleanup();
   vi.unstubAllGlobals();
+  onlineManager.setOnline(true);
   delete document.documentElement.dataset.theme;
 });
 
@@ -100,7 +102,140 @@ describe("signing in", () => {
   });
 });
 
+const refused = () => new Response("{}", { status: 401, headers: { "Content-Type": "application/json" } });
+
+describe("a session", () => {
+  it("that was ended on purpose is not said to have run out, though an earlier one had", async () => {
+    const story = new Story(Date.now, { isSignedIn: true });
+    let isOver = true;
+    serve(story, (path) => (isOver && path === "/instances" ? refused() : undefined));
+    open();
+    await screen.findByText(/session has ended/);
+    isOver = false;
+    await user.type(screen.getByLabelText("User name"), "demo");
+    await user.type(screen.getByLabelText("Password"), "secret{Enter}");
+    await user.click(await screen.findByRole("button", { name: "Sign out" }));
+    expect(await screen.findByLabelText("User name")).toBeTruthy();
+    expect(screen.queryByText(/session has ended/)).toBeNull();
+  });
+
+  it("that is over already can still be signed out of", async () => {
+    const story = new Story(Date.now, { isSignedIn: true });
+    let isOver = false;
+    serve(story, (path) => (isOver && path === "/session" ? refused() : undefined));
+    open();
+    await screen.findByText("import-job");
+    isOver = true;
+    await user.click(screen.getByRole("button", { name: "Sign out" }));
+    expect(await screen.findByLabelText("User name")).toBeTruthy();
+  });
+
+  it("without a project says so in one place and what to do, and asks for nothing", async () => {
+    const story = new Story(Date.now, { isSignedIn: true, isLone: true });
+    const asked = serve(story);
+    open();
+    expect(await screen.findByText("No project yet")).toBeTruthy();
+    expect(document.title).toBe("No project yet · Nephoscope");
+    expect(new Set(asked.map(({ path }) => path))).toEqual(new Set(["/session"]));
+  });
+
+  it("that another tab has changed is asked for anew", async () => {
+    const story = new Story(Date.now, { isSignedIn: true });
+    const other = {
+      user: { id: "u2", name: "eve" },
+      project: { id: "p2", name: "theirs" },
+      roles: [],
+      csrf_token: "t",
+    };
+    let isOther = false;
+    serve(story, (path) => (isOther && path === "/session" ? Response.json(other) : undefined));
+    open();
+    await screen.findByText("import-job");
+    isOther = true;
+    window.dispatchEvent(new StorageEvent("storage", { key: "nephoscope.session", newValue: "1" }));
+    expect(await screen.findByText("theirs")).toBeTruthy();
+  });
+});
+
+describe("an address that leads nowhere", () => {
+  it("is said so in the title too", async () => {
+    serve(new Story(Date.now, { isSignedIn: true }));
+    window.history.replaceState(null, "", "/nowhere");
+    open();
+    expect(await screen.findByText("There is nothing here")).toBeTruthy();
+    expect(document.title).toBe("There is nothing here · Nephoscope");
+  });
+});
+
 describe("the overview", () => {
+  it("asks a machine that has no network too: the API may be on the same one", async () => {
+    onlineManager.setOnline(false);
+    serve(new Story(Date.now, { isSignedIn: true }));
+    open();
+    expect(await screen.findByText("import-job")).toBeTruthy();
+  });
+
+  it("does not say that what it could not read is on its way", async () => {
+    serve(new Story(Date.now, { isSignedIn: true }), (path) =>
+      path === "/session" ? undefined : new Response("oops", { status: 500 }),
+    );
+    open();
+    await waitFor(() => expect(screen.getAllByRole("alert").length).toBeGreaterThan(2));
+    await waitFor(() => expect(document.querySelectorAll("dl [aria-busy]").length).toBe(0));
+  });
+
+  it("keeps telling what failed while it asks again", async () => {
+    let isHeld = false;
+    serve(new Story(Date.now, { isSignedIn: true }), (path) => {
+      if (path !== "/alarms") return undefined;
+      if (isHeld) return new Promise<Response>(() => {});
+      return new Response("oops", { status: 500 });
+    });
+    open();
+    const alarms = within(await screen.findByRole("region", { name: "Alarms" }));
+    await alarms.findByRole("alert");
+    isHeld = true;
+    await user.click(alarms.getByRole("button", { name: "Try again" }));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(alarms.getByRole("alert").textContent).toContain("500");
+  });
+
+  it("says that there are more than it shows", async () => {
+    const story = new Story(Date.now, { isSignedIn: true });
+    serve(story, (path) => {
+      if (path !== "/instances" && path !== "/alarms") return undefined;
+      const { items } = story.answer("GET", path, new URLSearchParams(), undefined).body as { items: unknown[] };
+      return Response.json({ items, next: "more" });
+    });
+    open();
+    const instances = within(await screen.findByRole("region", { name: "Instances" }));
+    expect(await instances.findByText(/^more than \d instances$/)).toBeTruthy();
+    expect(
+      await within(screen.getByRole("region", { name: "Alarms" })).findByText(/The first 2 are shown/),
+    ).toBeTruthy();
+    expect(screen.getByText(/^of the first 2 alarms/)).toBeTruthy();
+    expect(screen.getByText(/^of the first \d$/)).toBeTruthy();
+  });
+
+  it("names the currency in letters, since many share a sign", async () => {
+    serve(new Story(Date.now, { isSignedIn: true }));
+    open();
+    expect(await screen.findByText(/in JPY, tax included/)).toBeTruthy();
+  });
+
+  it("promises no end of the month below what is spent already", async () => {
+    const story = new Story(Date.now, { isSignedIn: true });
+    serve(story, (path) => {
+      if (path !== "/billing/cost") return undefined;
+      const cost = story.answer("GET", path, new URLSearchParams(), undefined).body as object;
+      return Response.json({ ...cost, total: "1", total_unrounded: "1.38", forecast: "1" });
+    });
+    open();
+    const cost = within(await screen.findByRole("region", { name: "Cost so far" }));
+    await cost.findByText(/in JPY/);
+    expect(cost.queryByText(/at this pace/)).toBeNull();
+  });
+
   it("shows instances, alarms with their reason, decisions with theirs, and the cost", async () => {
     serve(new Story(Date.now, { isSignedIn: true }));
     open();
@@ -187,5 +322,35 @@ describe("the overview", () => {
     expect(localStorage.getItem("nephoscope.theme")).toBe("dark");
     await user.click(screen.getByRole("button", { name: "System" }));
     expect(document.documentElement.dataset.theme).toBeUndefined();
+  });
+});
+
+describe("an API that is away", () => {
+  it("is told of once for the whole page, with what was known kept, and no more when it is back", async () => {
+    let isAway = false;
+    serve(new Story(Date.now, { isSignedIn: true }), (path) => {
+      if (isAway && path !== "/session") throw new TypeError("Failed to fetch");
+      return undefined;
+    });
+    open();
+    await screen.findByText("import-job");
+    isAway = true;
+    await screen.findByText(/The API does not answer. Showing what was known at/, {}, { timeout: 20_000 });
+    expect(screen.getByText("import-job")).toBeTruthy();
+    expect(screen.queryByText(/Could not refresh/)).toBeNull();
+    isAway = false;
+    await user.click(screen.getByRole("button", { name: "Try again" }));
+    await waitFor(() => expect(screen.queryByText(/does not answer/)).toBeNull());
+  });
+});
+
+describe("while the first answers are on their way", () => {
+  it("nothing is called empty", async () => {
+    serve(new Story(Date.now, { isSignedIn: true }), (path) =>
+      path === "/session" ? undefined : new Promise<Response>(() => {}),
+    );
+    open();
+    await screen.findByRole("region", { name: "CPU" });
+    expect(screen.queryByText("Nothing to draw yet")).toBeNull();
   });
 });

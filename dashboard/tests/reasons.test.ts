@@ -7,6 +7,18 @@ describe("reasons", () => {
     expect(reasonIn("en", "at 04:21:01 UTC, 2 of 3.5").text).toBe("at 04:21:01 UTC, 2 of 3.5");
   });
 
+  it("keep to the grammar of one", () => {
+    expect(reasonIn("en", "Remaining as ok due to 1 samples inside threshold, most recent: 8.07").text).toBe(
+      "Remaining as ok due to 1 sample inside threshold, most recent: 8.07",
+    );
+    expect(reasonIn("en", "1 of 2 datapoints are unknown: why").text).toBe("1 of 2 datapoints is unknown: why");
+    expect(reasonIn("en", "11 of 12 datapoints are unknown: why").text).toBe("11 of 12 datapoints are unknown: why");
+    expect(reasonIn("en", "scaling is in progress: 1 members are starting and 0 leaving").text).toBe(
+      "scaling is in progress: 1 member is starting and 0 leaving",
+    );
+    expect(reasonIn("en", "the last 1 launches failed; no more").text).toBe("the last launch failed; no more");
+  });
+
   it.each([
     [
       "Transition to alarm due to 2 samples outside threshold, most recent: 92.3170",
@@ -31,6 +43,16 @@ describe("reasons", () => {
       "2 個の測定値のうち 2 個が不明です。cpu of instance 7 に当たるリソースがありません。リソース ID や検索条件、プロジェクトを確認してください",
     ],
     ["the group has its largest size already: 4", "グループはすでに最大の 4 台です"],
+    ["out: exactly 3 changes the size from 2 to 3", "out：3 台ちょうどにする指定により 2 台から 3 台へ"],
+    ["the group is deleted", "グループが削除されました"],
+    ["the group is being deleted", "グループは削除中です"],
+    ["the desired size was set from 2 to 3", "目標の台数が 2 台から 3 台に設定されました"],
+    ["Not evaluated yet", "まだ評価されていません"],
+    ["Manually set via API", "API から手動で設定されました"],
+    [
+      "the last 3 launches failed; no more are tried before 04:13:23 UTC",
+      "直近 3 回の起動が失敗したため、04:13:23 UTC まで起動を見合わせます",
+    ],
   ])("are said in Japanese: %s", (reason, said) => {
     expect(reasonIn("ja", reason)).toEqual({ text: said, language: "ja" });
   });

@@ -28,3 +28,6 @@ export class ApiProblem extends Error {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 }
+
+/** Whether nothing answered at all, as when the API is down or the network is lost. */
+export const isUnreachable = (error: unknown): boolean => error instanceof ApiProblem && error.status === 0;

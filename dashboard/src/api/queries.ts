@@ -3,6 +3,7 @@ import { type QueryClient, queryOptions } from "@tanstack/react-query";
 import { api, bodyOf, setCsrfToken } from "./client";
 import { coarserGranularity, finestGranularity } from "./granularity";
 import { ApiProblem } from "./problem";
+import { tellOtherTabs } from "./tabs";
 import type { CpuPercent, Session } from "./types";
 
 /** Rows asked for at once; a page that has more says so. */
@@ -35,12 +36,21 @@ export async function signIn(username: string, password: string, project: string
   const body = project === "" ? { username, password } : { username, password, project };
   const session = await bodyOf(api.POST("/session", { body }));
   setCsrfToken(session.csrf_token);
+  tellOtherTabs();
   return session;
 }
 
 export async function signOut(client: QueryClient): Promise<void> {
-  await bodyOf(api.DELETE("/session"));
+  // What is asked meanwhile would be refused, which looks like a session that ran out.
+  await client.cancelQueries();
+  try {
+    await bodyOf(api.DELETE("/session"));
+  } catch (error) {
+    const isOver = error instanceof ApiProblem && error.status === 401;
+    if (!isOver) throw error;
+  }
   forgetSession(client);
+  tellOtherTabs();
 }
 
 /** Drop everything that belongs to whoever was signed in. */

@@ -9,6 +9,7 @@ type Answer<Path extends keyof paths> = paths[Path] extends {
   : never;
 
 export type Session = Answer<"/session">;
+export type Project = NonNullable<Session["project"]>;
 export type Instance = Answer<"/instances">["items"][number];
 export type CpuPercent = Answer<"/series/cpu-percent">;
 export type Alarm = Answer<"/alarms">["items"][number];

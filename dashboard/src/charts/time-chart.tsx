@@ -26,6 +26,8 @@ type Live = Pick<TimeChartProps, "frame" | "from" | "to" | "thresholds" | "marke
 
 export const AGGREGATE = "aggregate";
 const AXIS_MAX_PERCENT = 100;
+/** A whole number: uPlot scales no other with the screen's density. */
+const AXIS_FONT_PX = 12;
 
 const toData = (frame: ChartFrame): uPlot.AlignedData =>
   [frame.times, ...frame.lines.map((line) => line.values), frame.aggregate] as unknown as uPlot.AlignedData;
@@ -86,7 +88,7 @@ function plotOptions(
   };
   const axis = {
     stroke: resolveColour(element, "--text-muted"),
-    font: `11.5px ${family}`,
+    font: `${AXIS_FONT_PX}px ${family}`,
     ticks: { show: false },
     grid: { stroke: resolveColour(element, "--grid"), width: 1 },
   };

@@ -2,12 +2,11 @@
 import type { UseQueryResult } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ApiProblem } from "../api/problem";
+import { ApiProblem, isUnreachable } from "../api/problem";
 import { useFormat } from "../i18n/use-format";
 import { Button } from "./controls";
 import styles from "./feedback.module.css";
 import { Icon } from "./icon";
-import { StateMark } from "./state";
 
 const COPIED_MS = 2_000;
 
@@ -92,9 +91,10 @@ function Failed({ error, onRetry }: { error: unknown; onRetry: () => void }) {
   const problemText = useProblemText();
   return (
     <div className={`${styles.box} ${styles.failed}`} role="alert">
-      <StateMark tone="bad" icon="error">
-        {problemText(error)}
-      </StateMark>
+      <p className={styles.problem}>
+        <Icon name="error" size={14} />
+        <span>{problemText(error)}</span>
+      </p>
       <Button small onClick={onRetry}>
         {t("app.retry")}
       </Button>
@@ -121,13 +121,21 @@ interface QueryViewProps<T> {
   children: (answer: T) => ReactNode;
 }
 
-/** Shows a query's answer; its skeleton before the first one, its error if none came, a notice if the last refresh failed. */
+/** Whether a query has nothing to show and will not soon: asking again after a failure is no reason for new hope. */
+export const hasFailed = (query: UseQueryResult<unknown>): boolean =>
+  query.data === undefined && query.errorUpdateCount > 0;
+
+/** Shows a query's answer; its skeleton before the first one, its error if none came, a notice if the last refresh failed (the shell tells of an API that does not answer at all). */
 export function QueryView<T>({ query, skeleton, children }: QueryViewProps<T>) {
+  // The error is gone from the query while it asks again; what is seen must not change with each attempt.
+  const lastError = useRef<unknown>(undefined);
+  if (query.isError) lastError.current = query.error;
   const retry = () => void query.refetch();
-  if (query.data === undefined) return query.isError ? <Failed error={query.error} onRetry={retry} /> : skeleton;
+  if (query.data === undefined)
+    return hasFailed(query) ? <Failed error={lastError.current} onRetry={retry} /> : skeleton;
   return (
     <>
-      {query.isError && <Stale since={new Date(query.dataUpdatedAt)} onRetry={retry} />}
+      {query.isError && !isUnreachable(query.error) && <Stale since={new Date(query.dataUpdatedAt)} onRetry={retry} />}
       {children(query.data)}
     </>
   );

@@ -47,6 +47,12 @@ export function sumDecimals(texts: readonly string[]): string | undefined {
   return decimalText({ negative: total < 0n, whole: digits.slice(0, split), fraction: digits.slice(split) });
 }
 
+/** Whether the first is less than the second, exactly; not where one of them is no decimal number. */
+export function isBelow(text: string, other: string): boolean {
+  const negated = other.trim().startsWith("-") ? other.trim().slice(1) : `-${other.trim().replace(/^\+/, "")}`;
+  return sumDecimals([text, negated])?.startsWith("-") ?? false;
+}
+
 /** How many fraction digits show at least `digits` significant ones, so that ¥0.0123 is not shown as ¥0. */
 export function fractionDigitsFor(value: Decimal, digits: number): number {
   if (isZero(value)) return 0;

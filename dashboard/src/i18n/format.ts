@@ -6,6 +6,8 @@ const MONTH_MS_MAX = 32 * 86_400_000;
 const FRACTION_DIGITS_MAX = 20;
 /** An amount that is still running shows at least this many significant digits, so that the first yen is seen to grow. */
 const AMOUNT_DIGITS = 3;
+/** Of a threshold: more digits than anybody sets, and fewer than a binary fraction makes up. */
+const SET_DIGITS_MAX = 8;
 
 type Made = Intl.NumberFormat | Intl.DateTimeFormat | Intl.RelativeTimeFormat;
 const made = new Map<string, Made>();
@@ -102,6 +104,17 @@ export function formatPercent(value: number, locale: string, fractionDigits = 0)
   }).format(value / 100);
 }
 
+/** A percentage with every digit that it was set with. */
+export function formatPercentExactly(value: number, locale: string): string {
+  return numberFormat(locale, { style: "percent", maximumFractionDigits: SET_DIGITS_MAX }).format(value / 100);
+}
+
+/** A reading of unknown kind: one digit after the point, or three significant ones below one. */
+export function formatReading(value: number, locale: string): string {
+  const digits = Math.abs(value) < 1 ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: 1 };
+  return numberFormat(locale, digits).format(value);
+}
+
 /** Memory as people size it: GiB from one GiB up. */
 export function formatMemory(mib: number, locale: string): string {
   return mib >= 1024 ? `${formatNumber(mib / 1024, locale, 1)} GiB` : `${formatNumber(mib, locale)} MiB`;
@@ -141,11 +154,11 @@ const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ["second", 1],
 ];
 
-/** "3 minutes ago" in the reader's language; never a time ahead, since clocks differ a little. */
+/** "3 minutes ago" in the reader's language; never a time ahead, since clocks differ a little, and never "yesterday", which is a date. */
 export function formatAgo(at: Date, now: Date, locale: string): string {
   const elapsedS = Math.max(0, Math.round((now.getTime() - at.getTime()) / 1000));
   const [unit, size] = UNITS.find(([, seconds]) => elapsedS >= seconds) ?? (["second", 1] as const);
-  const formatter = relativeFormat(locale, { numeric: "auto", style: "short" });
+  const formatter = relativeFormat(locale, { numeric: elapsedS === 0 ? "auto" : "always", style: "short" });
   return formatter.format(-Math.floor(elapsedS / size), unit);
 }
 

@@ -41,6 +41,21 @@ function missing(why: string): string {
   return why;
 }
 
+/** The API writes its numbers into fixed sentences; in English one thing is not said like many. */
+const ONE: readonly (readonly [RegExp, string])[] = [
+  [/\b1 samples\b/, "1 sample"],
+  [/^1 of (\d+) datapoints are\b/, "1 of $1 datapoints is"],
+  [/\b1 members are\b/, "1 member is"],
+  [/\bof 1 members\b/, "of 1 member"],
+  [/\bthe last 1 launches failed\b/, "the last launch failed"],
+];
+
+const inGrammar = (reason: string): string => ONE.reduce((text, [form, said]) => text.replace(form, said), reason);
+
+/** How a policy changes a size, where it is said by a word. */
+const changeInJapanese = (change: string): string =>
+  change.replace(/^exactly (\d+)$/, "$1 台ちょうどにする指定").replace(/\d$|%$/, "$& ");
+
 type Form = readonly [RegExp, (...parts: string[]) => string];
 
 const JAPANESE: readonly Form[] = [
@@ -56,7 +71,19 @@ const JAPANESE: readonly Form[] = [
   [
     /^(.+): (\S.*) changes the size from (\d+) to (\d+)(?:, bounded from (-?\d+))?$/,
     (policy = "", change = "", before = "", after = "", wished = "") =>
-      `${policy}：${change} により ${before} 台から ${after} 台へ${wished === "" ? "" : `（上下限により ${wished} 台から調整）`}`,
+      `${policy}：${changeInJapanese(change)}により ${before} 台から ${after} 台へ${wished === "" ? "" : `（上下限により ${wished} 台から調整）`}`,
+  ],
+  [/^Not evaluated yet$/, () => "まだ評価されていません"],
+  [/^Manually set via API$/, () => "API から手動で設定されました"],
+  [/^the group is deleted$/, () => "グループが削除されました"],
+  [/^the group is being deleted$/, () => "グループは削除中です"],
+  [
+    /^the desired size was set from (\d+) to (\d+)$/,
+    (before = "", after = "") => `目標の台数が ${before} 台から ${after} 台に設定されました`,
+  ],
+  [
+    /^the last (\d+) launches failed; no more are tried before (.+)$/,
+    (count = "", time = "") => `直近 ${count} 回の起動が失敗したため、${time} まで起動を見合わせます`,
   ],
   [/^the group cools down until (.+)$/, (time = "") => `グループは ${time} までクールダウン中です`],
   [/^the policy cools down until (.+)$/, (time = "") => `ポリシーは ${time} までクールダウン中です`],
@@ -84,10 +111,10 @@ const JAPANESE: readonly Form[] = [
 /** A reason in the reader's language where its form is known, with numbers as people say them. */
 export function reasonIn(language: string, given: string): Reason {
   const reason = given.replace(LONG_FRACTION, "$1");
-  if (language !== "ja") return { text: reason, language: "en" };
+  if (language !== "ja") return { text: inGrammar(reason), language: "en" };
   for (const [form, say] of JAPANESE) {
     const match = form.exec(reason);
     if (match) return { text: say(...match.slice(1)), language };
   }
-  return { text: reason, language: "en" };
+  return { text: inGrammar(reason), language: "en" };
 }

@@ -16,6 +16,8 @@ export function useFormat() {
       price: (text: string, currency: string) => format.formatPrice(text, currency, locale),
       quantity: (text: string) => format.formatQuantity(text, locale),
       number: (value: number, fractionDigits = 0) => format.formatNumber(value, locale, fractionDigits),
+      percentExactly: (value: number) => format.formatPercentExactly(value, locale),
+      reading: (value: number) => format.formatReading(value, locale),
       percent: (value: number, fractionDigits = 0) => format.formatPercent(value, locale, fractionDigits),
       memory: (mib: number) => format.formatMemory(mib, locale),
       time: (at: Date, withSeconds = false) => format.formatTime(at, locale, withSeconds),

@@ -59,6 +59,24 @@ export class LiveStream {
     this.start();
   }
 
+  /** A request got no answer: an open stream may be dead too, since a lost network ends no connection. Open another and see. */
+  doubt(): void {
+    if (this.source?.readyState !== EventSource.OPEN) return;
+    this.lose();
+    this.start();
+  }
+
+  /** Leave the connection to others for as long as nobody looks; a browser has only six for a server, over all its tabs. */
+  rest(): void {
+    this.lose();
+    this.stop();
+  }
+
+  private lose(): void {
+    this.wasAway = true;
+    this.listener.onState("polling");
+  }
+
   private onOpen(): void {
     this.attempt = 0;
     this.listener.onState("live");
@@ -67,8 +85,7 @@ export class LiveStream {
   }
 
   private onError(source: EventSource): void {
-    this.wasAway = true;
-    this.listener.onState("polling");
+    this.lose();
     if (source.readyState !== EventSource.CLOSED) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.start(), pauseBeforeAttempt(this.attempt, Math.random()));

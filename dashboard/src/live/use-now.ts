@@ -14,11 +14,17 @@ function tick(): void {
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
-  timer ??= setInterval(tick, TICK_MS);
+  if (timer === undefined) {
+    timer = setInterval(tick, TICK_MS);
+    document.addEventListener("visibilitychange", tick);
+    // The clock stood still while nobody read it.
+    now = new Date();
+  }
   return () => {
     listeners.delete(listener);
     if (listeners.size > 0) return;
     clearInterval(timer);
+    document.removeEventListener("visibilitychange", tick);
     timer = undefined;
   };
 }

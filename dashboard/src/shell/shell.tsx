@@ -8,7 +8,10 @@ import type { Session } from "../api/types";
 import { Button } from "../components/controls";
 import { useProblemText } from "../components/feedback";
 import { Mark } from "../components/icon";
+import { useFormat } from "../i18n/use-format";
 import { useLiveState } from "../live/use-live";
+import { useNow } from "../live/use-now";
+import { Outage } from "./outage";
 import { LanguageSelect, ThemeSegments } from "./preferences";
 import styles from "./shell.module.css";
 
@@ -52,6 +55,14 @@ function SignOut() {
   );
 }
 
+/** On paper "3 minutes ago" needs to say before what. */
+function PrintedAt() {
+  const { t } = useTranslation();
+  const format = useFormat();
+  const now = useNow();
+  return <span className={styles.printed}>{t("app.printed", { time: format.dateTime(now) })}</span>;
+}
+
 export function Shell({ session, children }: { session: Session; children: ReactNode }) {
   const { t } = useTranslation();
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -82,8 +93,11 @@ export function Shell({ session, children }: { session: Session; children: React
       <main id="content" className={styles.content} tabIndex={-1}>
         {children}
       </main>
+      <Outage />
       <footer className={styles.footer}>
-        <span>{t("app.footer", { zone })}</span>
+        <span>
+          {t("app.footer", { zone })} <PrintedAt />
+        </span>
         <a href="/docs">{t("app.apiDocs")}</a>
       </footer>
     </>

@@ -6,9 +6,12 @@ export type Theme = (typeof THEMES)[number];
 
 const STORAGE_KEY = "nephoscope.theme";
 const listeners = new Set<() => void>();
+/** What was chosen, while a page that is being printed is light. */
+let besidePaper: string | undefined;
+let isPrinting = false;
 
 export function chosenTheme(): Theme {
-  const chosen = document.documentElement.dataset.theme;
+  const chosen = isPrinting ? besidePaper : document.documentElement.dataset.theme;
   return chosen === "light" || chosen === "dark" ? chosen : "system";
 }
 
@@ -37,7 +40,25 @@ export function useChosenTheme(): Theme {
   return useSyncExternalStore(subscribe, chosenTheme);
 }
 
+/** Paper is light, whatever the screen is: the canvas of a chart is drawn anew for it. */
+export function printLight(): void {
+  const { dataset } = document.documentElement;
+  window.addEventListener("beforeprint", () => {
+    if (!isPrinting) besidePaper = dataset.theme;
+    isPrinting = true;
+    dataset.theme = "light";
+    for (const listener of listeners) listener();
+  });
+  window.addEventListener("afterprint", () => {
+    isPrinting = false;
+    if (besidePaper === undefined) delete dataset.theme;
+    else dataset.theme = besidePaper;
+    for (const listener of listeners) listener();
+  });
+}
+
 function shownTheme(): "light" | "dark" {
+  if (isPrinting) return "light";
   const chosen = chosenTheme();
   if (chosen !== "system") return chosen;
   return window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";

@@ -12,7 +12,7 @@ import { Ago } from "../../components/time";
 import { en } from "../../i18n/en";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
-import { alarmLook, byUrgency, isPercent, terminalCommand } from "./model";
+import { alarmLook, byUrgency, isPercent, metricOf, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
 const FIRST_SERVER = '"$(openstack server list -f value -c ID | head -n 1)"';
@@ -42,17 +42,19 @@ function AlarmState({ state }: { state: string }) {
 function Rule({ alarm }: { alarm: Alarm }) {
   const { t } = useTranslation();
   const format = useFormat();
-  const value = (number: number) =>
-    isPercent(alarm) ? format.percent(number, Number.isInteger(number) ? 0 : 1) : format.number(number, 1);
-  const parts = [
-    t("alarms.rule", {
-      operator: OPERATORS[alarm.comparison_operator] ?? alarm.comparison_operator,
-      threshold: value(alarm.threshold),
-      periods: alarm.evaluation_periods,
-      granularity: format.duration(alarm.granularity_s),
-    }),
-  ];
-  if (alarm.last_value !== null) parts.push(t("alarms.last", { value: value(alarm.last_value) }));
+  const isOfPercent = isPercent(alarm);
+  const rule = t("alarms.rule", {
+    operator: OPERATORS[alarm.comparison_operator] ?? alarm.comparison_operator,
+    threshold: isOfPercent ? format.percentExactly(alarm.threshold) : format.reading(alarm.threshold),
+    periods: alarm.evaluation_periods,
+    granularity: format.duration(alarm.granularity_s),
+  });
+  const metric = isOfPercent ? "" : metricOf(alarm);
+  const parts = [metric === "" ? rule : t("alarms.ruleOf", { metric, rule })];
+  if (alarm.last_value !== null) {
+    const last = isOfPercent ? format.percent(alarm.last_value, 1) : format.reading(alarm.last_value);
+    parts.push(t("alarms.last", { value: last }));
+  }
   if (alarm.severity in SEVERITIES) parts.push(t(`alarms.severities.${alarm.severity as "low"}`));
   if (!alarm.enabled) parts.push(t("alarms.disabled"));
   return <p className={styles.sub}>{parts.join(" · ")}</p>;
@@ -109,7 +111,7 @@ function AlarmItem({ alarm }: { alarm: Alarm }) {
   );
 }
 
-export function AlarmsCard({ projectName }: { projectName: string | undefined }) {
+export function AlarmsCard({ projectName }: { projectName: string }) {
   const { t } = useTranslation();
   const isLive = useIsLive();
   const query = useQuery(alarmsQuery(isLive));
@@ -125,11 +127,14 @@ export function AlarmsCard({ projectName }: { projectName: string | undefined })
               command={terminalCommand(projectName, createCommand(instance?.id ?? FIRST_SERVER))}
             />
           ) : (
-            <ul className={styles.items}>
-              {byUrgency(page.items).map((alarm) => (
-                <AlarmItem key={alarm.id} alarm={alarm} />
-              ))}
-            </ul>
+            <>
+              <ul className={styles.items}>
+                {byUrgency(page.items).map((alarm) => (
+                  <AlarmItem key={alarm.id} alarm={alarm} />
+                ))}
+              </ul>
+              {page.next !== null && <p className={styles.sub}>{t("app.firstOnly", { count: page.items.length })}</p>}
+            </>
           )
         }
       </QueryView>

@@ -1,4 +1,4 @@
-/** Says aloud, to those who listen to the page, when an alarm changes its state or a group its size. */
+/** Says aloud, to those who listen to the page, when alarms change their state or a group its size. */
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Alarm, ScalingActivity } from "../../api/types";
@@ -7,36 +7,43 @@ import { directionOf } from "./model";
 
 interface AnnouncerProps {
   alarms: readonly Alarm[] | undefined;
+  /** Whose activities these are. */
+  groupId: string | undefined;
   activities: readonly ScalingActivity[] | undefined;
 }
 
-export function Announcer({ alarms, activities }: AnnouncerProps) {
+/** The newest activity that was known of a group; none yet is known too. */
+interface Newest {
+  groupId: string | undefined;
+  activityId: string | undefined;
+}
+
+export function Announcer({ alarms, groupId, activities }: AnnouncerProps) {
   const { t, i18n } = useTranslation();
   const [text, setText] = useState("");
   const states = useRef<ReadonlyMap<string, string>>(undefined);
-  const newest = useRef<string | undefined>(undefined);
+  const newest = useRef<Newest>(undefined);
 
   useEffect(() => {
     if (alarms === undefined) return;
     const before = states.current;
     states.current = new Map(alarms.map(({ id, state }) => [id, state]));
-    const changed = alarms.find(({ id, state }) => before?.has(id) && before.get(id) !== state);
-    if (changed) setText(t("alarms.announce", { name: changed.name, state: t(`alarms.states.${changed.state}`) }));
+    const changed = alarms.filter(({ id, state }) => before?.has(id) && before.get(id) !== state);
+    const sentences = changed.map(({ name, state }) =>
+      t("alarms.announce", { name, state: t(`alarms.states.${state}`) }),
+    );
+    if (sentences.length > 0) setText(sentences.join(" "));
   }, [alarms, t]);
 
   useEffect(() => {
-    const latest = activities?.[0];
-    if (latest === undefined) return;
-    const isNew = newest.current !== undefined && newest.current !== latest.id;
-    newest.current = latest.id;
-    if (isNew)
-      setText(
-        t("scaling.announce", {
-          decision: t(`scaling.${directionOf(latest)}`),
-          reason: reasonIn(i18n.language, latest.reason).text,
-        }),
-      );
-  }, [activities, t, i18n.language]);
+    if (activities === undefined) return;
+    const latest = activities[0];
+    const before = newest.current;
+    newest.current = { groupId, activityId: latest?.id };
+    if (latest === undefined || before?.groupId !== groupId || before?.activityId === latest.id) return;
+    const decision = t(`scaling.${directionOf(latest)}`);
+    setText(t("scaling.announce", { decision, reason: reasonIn(i18n.language, latest.reason).text }));
+  }, [groupId, activities, t, i18n.language]);
 
   return (
     <div className="visually-hidden" role="status" aria-live="polite">

@@ -5,18 +5,21 @@ import { costQuery } from "../../api/queries";
 import type { Cost } from "../../api/types";
 import { Card } from "../../components/card";
 import { EmptyState, QueryView, Skeleton } from "../../components/feedback";
+import { isBelow } from "../../i18n/decimal";
 import { useFormat } from "../../i18n/use-format";
 import { useIsLive } from "../../live/use-live";
 import { CostLines } from "./cost-lines";
 import { curlCommand, terminalCommand } from "./model";
 import styles from "./overview.module.css";
 
-function CostView({ cost, projectName }: { cost: Cost; projectName: string | undefined }) {
+function CostView({ cost, projectName }: { cost: Cost; projectName: string }) {
   const { t } = useTranslation();
   const format = useFormat();
   const { currency, forecast, lines, unbilled } = cost;
-  const notes = [t("cost.period", { period: format.period(cost.period) })];
-  if (forecast !== null) notes.push(t("cost.forecast", { amount: format.amount(forecast, currency) }));
+  const notes = [t("cost.period", { period: format.period(cost.period), currency })];
+  // The pace of the whole period says too little while the project is young.
+  const isTelling = forecast !== null && !isBelow(forecast, cost.total_unrounded);
+  if (isTelling) notes.push(t("cost.forecast", { amount: format.amount(forecast, currency) }));
   const isUnpriced = lines.length === 0 && unbilled.length > 0;
   return (
     <>
@@ -39,7 +42,7 @@ function CostView({ cost, projectName }: { cost: Cost; projectName: string | und
   );
 }
 
-export function CostCard({ projectName }: { projectName: string | undefined }) {
+export function CostCard({ projectName }: { projectName: string }) {
   const { t } = useTranslation();
   const query = useQuery(costQuery(useIsLive()));
   return (

@@ -20,6 +20,8 @@ import { type NamedSubject, subjectKey } from "./subjects";
 
 interface CpuCardProps {
   query: UseQueryResult<CpuPercent>;
+  /** Whether it is known whose CPU there is to show. */
+  isKnown: boolean;
   subjects: readonly NamedSubject[];
   subject: NamedSubject | undefined;
   onSubject: (key: string) => void;
@@ -41,7 +43,7 @@ function useSummaryText(): (frame: ChartFrame, range: Range, threshold: number |
     const sentences = [t("cpu.summary", { ...percents, peakTime: peakAt, range: t(`cpu.ranges.${range}`) })];
     if (threshold !== undefined) {
       const share = shareAbove(frame.aggregate, threshold);
-      const words = { threshold: format.percent(threshold), share: format.percent(share * 100) };
+      const words = { threshold: format.percentExactly(threshold), share: format.percent(share * 100) };
       sentences.push(t(share > 0 ? "cpu.summaryAbove" : "cpu.summaryBelow", words));
     }
     if (gaps > 0) sentences.push(t("cpu.summaryGaps", { count: gaps }));
@@ -61,8 +63,8 @@ function useThresholds(thresholds: CpuCardProps["thresholds"]): readonly Thresho
         isUrgent,
         label:
           thresholds.length === 1
-            ? t("cpu.threshold", { value: format.percent(value) })
-            : t("cpu.thresholdOf", { alarm: name, value: format.percent(value) }),
+            ? t("cpu.threshold", { value: format.percentExactly(value) })
+            : t("cpu.thresholdOf", { alarm: name, value: format.percentExactly(value) }),
       })),
     [thresholds, t, format],
   );
@@ -137,10 +139,19 @@ function CpuView({ answer, at, range, isTable, thresholds, activities }: CpuView
   );
 }
 
+function Waiting() {
+  return (
+    <div className={styles.figureWaiting}>
+      <Skeleton widths={["60%"]} />
+      <Skeleton widths={["100%"]} height="16rem" />
+    </div>
+  );
+}
+
 export function CpuCard(props: CpuCardProps) {
   const { t } = useTranslation();
   const [view, setView] = useState<"chart" | "table">("chart");
-  const { subjects, subject, range, query } = props;
+  const { subjects, subject, range, query, isKnown } = props;
   const scopes = subjects.map((one) => ({
     value: subjectKey(one),
     label: t(`cpu.${one.kind}`, { name: one.name }),
@@ -167,9 +178,10 @@ export function CpuCard(props: CpuCardProps) {
   );
   return (
     <Card title={t("cpu.title")} actions={actions || undefined}>
-      {subject === undefined && <EmptyState title={t("cpu.noneTitle")} text={t("cpu.noneText")} />}
+      {subject === undefined && !isKnown && <Waiting />}
+      {subject === undefined && isKnown && <EmptyState title={t("cpu.noneTitle")} text={t("cpu.noneText")} />}
       {subject && (
-        <QueryView query={query} skeleton={<Skeleton widths={["60%", "100%"]} height="8.5rem" />}>
+        <QueryView query={query} skeleton={<Waiting />}>
           {(answer) => (
             <CpuView
               answer={answer}

@@ -196,20 +196,21 @@ function Filter({ text, onText }: { text: string; onText: (text: string) => void
 
 interface InstancesCardProps {
   cpu: ReadonlyMap<string, number>;
+  /** Whether some instances were not asked for their CPU. */
+  isCpuPartial: boolean;
   groups: readonly ScalingGroup[];
-  projectName: string | undefined;
+  projectName: string;
 }
 
-export function InstancesCard({ cpu, groups, projectName }: InstancesCardProps) {
+export function InstancesCard({ cpu, isCpuPartial, groups, projectName }: InstancesCardProps) {
   const { t } = useTranslation();
   const [text, setText] = useState("");
   const query = useQuery(instancesQuery(useIsLive()));
   const all = query.data?.items ?? NONE;
   const shown = useMemo(() => all.filter((instance) => matches(instance, text)), [all, text]);
-  const note =
-    shown.length < all.length
-      ? t("instances.shown", { shown: shown.length, count: all.length })
-      : t("instances.count", { count: all.length });
+  const isAll = query.data?.next === null;
+  const whole = t(isAll ? "instances.count" : "instances.countMore", { count: all.length });
+  const note = shown.length < all.length ? t("instances.shown", { shown: shown.length, count: all.length }) : whole;
   return (
     <Card
       title={t("instances.title")}
@@ -236,9 +237,8 @@ export function InstancesCard({ cpu, groups, projectName }: InstancesCardProps) 
                 </Button>
               </p>
             )}
-            {page.next !== null && (
-              <p className={styles.aside}>{t("instances.firstOnly", { count: page.items.length })}</p>
-            )}
+            {page.next !== null && <p className={styles.aside}>{t("app.firstOnly", { count: page.items.length })}</p>}
+            {isCpuPartial && <p className={styles.aside}>{t("instances.cpuOfSome", { count: cpu.size })}</p>}
           </>
         )}
       </QueryView>

@@ -80,6 +80,13 @@ export function isAbout(alarm: Alarm, subject: Subject): boolean {
 export const isPercent = (alarm: Alarm): boolean =>
   alarm.rule.metric === "cpu" && typeof alarm.rule.operations === "string";
 
+/** What an alarm measures, for those whose values are not percent of a CPU: a bare number would say nothing. */
+export function metricOf(alarm: Alarm): string {
+  const { metric, aggregation_method: method } = alarm.rule;
+  if (typeof metric !== "string") return "";
+  return typeof method === "string" ? `${metric} (${method})` : metric;
+}
+
 export interface AlarmThreshold {
   name: string;
   value: number;
@@ -137,8 +144,8 @@ export function sorted(instances: readonly Instance[], sort: Sort, cpu: Readonly
 const CLOUDS = new Set(["admin", "demo"]);
 
 /** A command for a terminal in the installation's folder: the clouds.yaml it wrote says who we are, where it has the project. */
-export function terminalCommand(projectName: string | undefined, command: string): string {
-  if (projectName === undefined || !CLOUDS.has(projectName)) return command;
+export function terminalCommand(projectName: string, command: string): string {
+  if (!CLOUDS.has(projectName)) return command;
   const settings = [
     "export PATH=$PWD/var/venv/bin:$PATH",
     "export OS_CLIENT_CONFIG_FILE=var/clouds.yaml",

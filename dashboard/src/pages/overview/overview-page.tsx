@@ -1,12 +1,14 @@
 /** The first page: what runs, how busy it is, what that sets off, and what it costs. */
 import { useQueries, useQuery } from "@tanstack/react-query";
-import { type ReactNode, useEffect, useMemo } from "react";
+import { type ReactNode, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "wouter";
 import { activitiesQuery, alarmsQuery, cpuQuery, groupsQuery, instancesQuery } from "../../api/queries";
-import type { Session } from "../../api/types";
+import type { Project } from "../../api/types";
+import { hasFailed } from "../../components/feedback";
 import { useIsLive } from "../../live/use-live";
 import { useMedia } from "../../theme/use-media";
+import { useTitle } from "../use-title";
 import { AlarmsCard } from "./alarms-card";
 import { Announcer } from "./announcer";
 import { CostCard } from "./cost-card";
@@ -16,7 +18,7 @@ import { cpuByInstance, thresholdsOf } from "./model";
 import styles from "./overview.module.css";
 import { isRange, RANGE_DEFAULT, rangeSeconds } from "./ranges";
 import { ScalingCard } from "./scaling-card";
-import { type NamedSubject, subjectKey, subjectsOf } from "./subjects";
+import { ASKED_MAX, askedAtOnce, type NamedSubject, subjectKey, subjectsOf } from "./subjects";
 import { Tiles } from "./tiles";
 
 /** What is looked at is part of the address, so that it can be shared and found again. */
@@ -43,13 +45,6 @@ function useView() {
 
 const ONE_COLUMN = "(width < 68rem)";
 
-function useTitle(firing: number): void {
-  const { t } = useTranslation();
-  useEffect(() => {
-    document.title = firing > 0 ? t("overview.documentTitleAlarm", { count: firing }) : t("overview.documentTitle");
-  }, [firing, t]);
-}
-
 interface ColumnsProps {
   first: ReactNode;
   second: ReactNode;
@@ -71,10 +66,10 @@ function Columns({ first, second, aside }: ColumnsProps) {
   );
 }
 
-/** Newest CPU of every instance that can be asked for, whichever subject the chart shows. */
+/** Newest CPU of the instances that are asked for, whichever subject the chart shows. */
 function useCpuNow(subjects: readonly NamedSubject[]): ReadonlyMap<string, number> {
   const answers = useQueries({
-    queries: subjects.map((subject) => cpuQuery(subject, rangeSeconds(RANGE_DEFAULT))),
+    queries: askedAtOnce(subjects).map((subject) => cpuQuery(subject, rangeSeconds(RANGE_DEFAULT))),
     combine: (results) => results.map(({ data }) => data),
   });
   return useMemo(() => new Map(answers.flatMap((answer) => [...cpuByInstance(answer)])), [answers]);
@@ -82,12 +77,13 @@ function useCpuNow(subjects: readonly NamedSubject[]): ReadonlyMap<string, numbe
 
 const NOTHING: never[] = [];
 
-export function OverviewPage({ session }: { session: Session }) {
+export function OverviewPage({ project }: { project: Project }) {
   const { t } = useTranslation();
   const isLive = useIsLive();
   const view = useView();
   const groups = useQuery(groupsQuery(isLive));
-  const instances = useQuery(instancesQuery(isLive)).data?.items ?? NOTHING;
+  const instancesAnswer = useQuery(instancesQuery(isLive));
+  const instances = instancesAnswer.data?.items ?? NOTHING;
   const alarms = useQuery(alarmsQuery(isLive)).data?.items;
   const groupItems = groups.data?.items ?? NOTHING;
   const subjects = useMemo(() => subjectsOf(groupItems, instances), [groupItems, instances]);
@@ -97,17 +93,18 @@ export function OverviewPage({ session }: { session: Session }) {
   const cpu = useQuery(cpuQuery(subject, rangeSeconds(view.range)));
   const cpuNow = useCpuNow(subjects);
   const thresholds = useMemo(() => thresholdsOf(alarms ?? NOTHING, subject), [alarms, subject]);
-  const projectName = session.project?.name;
-  useTitle(alarms?.filter(({ state }) => state === "alarm").length ?? 0);
+  const firing = alarms?.filter(({ state }) => state === "alarm").length ?? 0;
+  useTitle(firing > 0 ? t("overview.documentTitleAlarm", { count: firing }) : t("overview.documentTitle"));
   return (
     <div className={styles.page}>
       <h1 className="visually-hidden">{t("overview.title")}</h1>
-      <Announcer alarms={alarms} activities={activities} />
-      <Tiles cpu={cpu.data} subject={subject} group={group} hasGroups={groups.data && groupItems.length > 0} />
+      <Announcer alarms={alarms} groupId={group?.id} activities={activities} />
+      <Tiles cpu={cpu} subject={subject} group={group} groups={groups} />
       <Columns
         first={
           <CpuCard
             query={cpu}
+            isKnown={[groups, instancesAnswer].every((query) => query.data !== undefined || hasFailed(query))}
             subjects={subjects}
             subject={subject}
             onSubject={view.setSubject}
@@ -119,18 +116,23 @@ export function OverviewPage({ session }: { session: Session }) {
         }
         second={
           <>
-            <InstancesCard cpu={cpuNow} groups={groupItems} projectName={projectName} />
-            <CostCard projectName={projectName} />
+            <InstancesCard
+              cpu={cpuNow}
+              isCpuPartial={subjects.length > ASKED_MAX}
+              groups={groupItems}
+              projectName={project.name}
+            />
+            <CostCard projectName={project.name} />
           </>
         }
         aside={
           <>
-            <AlarmsCard projectName={projectName} />
+            <AlarmsCard projectName={project.name} />
             <ScalingCard
               query={groups}
               group={group}
               onGroup={(id) => view.setSubject(subjectKey({ kind: "group", id }))}
-              projectName={projectName}
+              projectName={project.name}
             />
           </>
         }

@@ -104,7 +104,7 @@ interface ScalingCardProps {
   query: UseQueryResult<{ items: ScalingGroup[]; next: string | null }>;
   group: ScalingGroup | undefined;
   onGroup: (groupId: string) => void;
-  projectName: string | undefined;
+  projectName: string;
 }
 
 const NEW_GROUP = {

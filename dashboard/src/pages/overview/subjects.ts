@@ -2,8 +2,8 @@
 import type { Subject } from "../../api/queries";
 import type { Instance, ScalingGroup } from "../../api/types";
 
-/** So many instances outside of groups are asked for by themselves. */
-export const SINGLES_MAX = 12;
+/** So many subjects are asked for at once, for the table's sake; each is a question of its own, every few seconds. */
+export const ASKED_MAX = 16;
 
 export interface NamedSubject extends Subject {
   name: string;
@@ -16,12 +16,12 @@ export function subjectsOf(groups: readonly ScalingGroup[], instances: readonly 
   const known = new Set(groups.map(({ id }) => id));
   const isAlone = ({ scaling_group_id }: Instance) => scaling_group_id === null || !known.has(scaling_group_id);
   const rank = ({ status }: Instance) => (status === "ACTIVE" ? 0 : 1);
-  const singles = instances
-    .filter(isAlone)
-    .sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name))
-    .slice(0, SINGLES_MAX);
+  const singles = instances.filter(isAlone).sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
   return [
     ...groups.map(({ id, name }): NamedSubject => ({ kind: "group", id, name })),
     ...singles.map(({ id, name }): NamedSubject => ({ kind: "instance", id, name })),
   ];
 }
+
+/** Those whose CPU the table of instances shows: as many as one may ask for at once. */
+export const askedAtOnce = (subjects: readonly NamedSubject[]): readonly NamedSubject[] => subjects.slice(0, ASKED_MAX);

@@ -8,6 +8,7 @@ import { Button, inputClass } from "../../components/controls";
 import { useProblemText } from "../../components/feedback";
 import { Icon, Mark } from "../../components/icon";
 import { LanguageSelect, ThemeSegments } from "../../shell/preferences";
+import { useTitle } from "../use-title";
 import styles from "./sign-in.module.css";
 
 /** Where a keyboard is at hand, and not one that would cover half of the page. */
@@ -137,9 +138,7 @@ function SignInForm({ hasExpired }: { hasExpired: boolean }) {
 
 export function SignInPage({ hasExpired }: { hasExpired: boolean }) {
   const { t } = useTranslation();
-  useEffect(() => {
-    document.title = `${t("signIn.title")} · Nephoscope`;
-  }, [t]);
+  useTitle(t("signIn.title"));
   return (
     <main className={styles.page}>
       <div className={styles.card}>
