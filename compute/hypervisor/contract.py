@@ -311,7 +311,7 @@ class Hypervisor(Protocol):
         ...
 
     def create_instance(self, spec: InstanceSpec) -> None:
-        """Make disk, config drive and definition, not started. Raises LaunchFailure or SpecRefused."""
+        """Make disk, config drive and definition, not started; its ports begin without flows. Raises LaunchFailure or SpecRefused."""
         ...
 
     def start_instance(self, spec: InstanceSpec) -> None:
@@ -335,7 +335,7 @@ class Hypervisor(Protocol):
         ...
 
     def delete_instance(self, instance_id: UUID) -> None:
-        """Remove everything of the instance: guest, disk, config drive, console log, addresses."""
+        """Remove everything of the instance: guest, disk, config drive, console log, addresses and what the host tracks of their flows."""
         ...
 
     def console_output(self, instance_id: UUID, *, lines_max: int | None = None) -> str:

@@ -276,10 +276,15 @@ class LibvirtHypervisor:
     def _converge_addresses(self, *, without: UUID | None = None) -> None:
         """Give DHCP and the packet rules exactly the ports that our defined guests have."""
         with self.connection.calls():
-            marks = [self._mark(domain) for domain in self.connection.list_domains()]
-        self.networks.converge_addresses(
-            port for mark in marks if mark is not None and mark.instance_id != without for port in mark.ports
-        )
+            marks = [(self._mark(domain), int(domain.ID()) >= 0) for domain in self.connection.list_domains()]
+        ports = [
+            (port, is_running)
+            for mark, is_running in marks
+            if mark is not None and mark.instance_id != without
+            for port in mark.ports
+        ]
+        running = frozenset(port.port_id for port, is_running in ports if is_running)
+        self.networks.converge_addresses([port for port, _ in ports], running=running)
 
     def _mark(self, domain: Domain) -> GuestMark | None:
         self._forget_after_reconnect()

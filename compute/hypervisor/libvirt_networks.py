@@ -4,7 +4,7 @@ What is needed is read from the marks that libvirt keeps with networks and guest
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Network
 from uuid import UUID
 
@@ -82,8 +82,8 @@ class LibvirtNetworks:
                 network.destroy()
             network.undefine()
 
-    def converge_addresses(self, ports: Iterable[PortSpec]) -> None:
-        """Let DHCP and the packet rules know these ports of our guests, and no others."""
+    def converge_addresses(self, ports: Iterable[PortSpec], *, running: Collection[UUID]) -> None:
+        """Let DHCP and the packet rules know these ports of our guests, and no others; those of `running` guests keep their flows."""
         port_list = list(ports)
         specs = self.specs()
         with self._connection.calls():
@@ -92,7 +92,7 @@ class LibvirtNetworks:
                 if network is not None:
                     wanted = [port for port in port_list if port.network_id == spec.network_id]
                     self._converge_dhcp(network, spec, wanted)
-        self.packet_filter.converge(specs.values(), port_list)
+        self.packet_filter.converge(specs.values(), port_list, running=running)
         if specs and not is_forwarding_on():
             self._turn_forwarding_on()
 

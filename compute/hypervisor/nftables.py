@@ -7,10 +7,12 @@ read, changed or removed.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from compute.hypervisor.contract import NetworkSpec, PortSpec, PortTraffic
+from compute.hypervisor.flow_table import FlowTable
 from compute.hypervisor.nft_command import list_table, run_nft
 from compute.hypervisor.packet_rules import (
     BRIDGE,
@@ -20,6 +22,7 @@ from compute.hypervisor.packet_rules import (
     SetKey,
     build_tables,
     decide_changes,
+    decide_forgetting,
     parts_of,
     read_elements,
     table_name,
@@ -56,20 +59,30 @@ class PacketFilter:
         self.table = table_name(installation)
         self._now_us = now_us
         self._told: frozenset[CounterName] = frozenset()
+        self._flows = FlowTable()
 
-    def converge(self, networks: Iterable[NetworkSpec], ports: Iterable[PortSpec]) -> None:
-        """Bring our tables to what these networks and ports need, in one transaction; where they are not whole, make them anew."""
-        port_list = list(ports)
+    def converge(
+        self, networks: Iterable[NetworkSpec], ports: Iterable[PortSpec], *, running: Collection[UUID] = ()
+    ) -> None:
+        """Bring our tables to what these networks and ports need, in one transaction; where they are not whole, make them anew.
+
+        A port begins without flows: those of its address are forgotten before its rules and counters are made, so that whoever is
+        killed in between forgets them once more, and again when it has gone. The ports of `running` guests keep theirs.
+        """
+        network_list, port_list = list(networks), list(ports)
         state = self._read_state()
+        forgetting = decide_forgetting(state.elements, network_list, ports=port_list, running=running)
         anew = [] if state.is_whole else self._build_anew(state.traffic)
         present = state if state.is_whole else TableState({}, TrafficState(state.traffic.counters), is_whole=True)
         commands = [
             *anew,
-            *decide_changes(self.table, present=present.elements, wanted=wanted_elements(networks, port_list)),
+            *decide_changes(self.table, present=present.elements, wanted=wanted_elements(network_list, port_list)),
             *decide_counters(self.table, present.traffic, wanted=wanted_places(port_list), epoch=self._now_us()),
         ]
+        self._flows.forget(forgetting.before)
         if commands:
             run_nft(commands)
+        self._flows.forget(forgetting.after)
 
     def ensure(self) -> None:
         """Make the tables where they are missing or not whole; for whom they are there, they stay so."""

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from compute.domain_xml import bridge_name, tap_name
 from compute.hypervisor.contract import NetworkSpec, PortSpec
@@ -79,9 +80,7 @@ def wanted_elements(networks: Iterable[NetworkSpec], ports: Iterable[PortSpec]) 
         SUBNETS: frozenset((str(network.cidr),) for network in routed),
         TAPS: frozenset((tap_name(port.port_id),) for port in port_list),
         CARDS: frozenset((tap_name(port.port_id), port.mac_address.lower()) for port in port_list),
-        ADDRESSES: frozenset(
-            (tap_name(port.port_id), port.mac_address.lower(), str(port.ip_address)) for port in port_list
-        ),
+        ADDRESSES: frozenset(_address_of(port) for port in port_list),
     }
 
 
@@ -210,6 +209,34 @@ def decide_changes(table: str, *, present: Elements, wanted: Elements) -> list[J
                     {verb: {"element": {"family": key.family, "table": table, "name": key.name, "elem": content}}}
                 )
     return commands
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """The addresses whose flows the host forgets: of ports that come, before they have rules; of ports that are gone, after."""
+
+    before: frozenset[IPv4Address]
+    after: frozenset[IPv4Address]
+
+
+def decide_forgetting(
+    present: Elements, networks: Iterable[NetworkSpec], *, ports: Iterable[PortSpec], running: Collection[UUID]
+) -> Forgetting:
+    """Say whose flows to forget; only addresses in our own networks, and never those of a guest that runs."""
+    port_list, subnets = list(ports), [network.cidr for network in networks]
+    known = present.get(ADDRESSES, frozenset())
+    coming = {port.ip_address for port in port_list if port.port_id not in running and _address_of(port) not in known}
+    kept = {port.ip_address for port in port_list} - coming
+    gone = {IPv4Address(address) for *_, address in known} - {port.ip_address for port in port_list}
+    before, after = (
+        frozenset(address for address in addresses if any(address in subnet for subnet in subnets))
+        for addresses in (coming - kept, gone)
+    )
+    return Forgetting(before, after)
+
+
+def _address_of(port: PortSpec) -> tuple[str, str, str]:
+    return tap_name(port.port_id), port.mac_address.lower(), str(port.ip_address)
 
 
 def read_elements(listing: Json) -> dict[SetKey, frozenset[tuple[str, ...]]]:

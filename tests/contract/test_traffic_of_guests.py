@@ -1,7 +1,9 @@
 """What every driver tells of its ports' traffic with the outside, and of a real guest to the byte."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,12 +14,17 @@ from compute.hypervisor.contract import InstanceSpec
 from compute.hypervisor.libvirt_driver import LibvirtHypervisor
 from compute.hypervisor.simulated import SimulatedHypervisor
 from tests.contract.test_hypervisor import Bench, libvirt_bench, simulated_bench
+from tests.contract.test_network_counters import inside
 
 PING = """#!/bin/sh
 ping -c 3 -s 1000 -W 5 {outside}
 ping -c 2 -s 500 -W 5 {gateway}
 echo trial: over
 """
+ASKS_FOR_A_NAME = """#!/bin/sh
+nslookup hello. {outside}
+"""
+FIRST_WORD_WAIT_S = 300
 PING_BYTES = 20 + 8 + 1000
 
 
@@ -27,9 +34,17 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     yield from simulated_bench() if request.param == "simulated" else libvirt_bench(tmp_path)
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """An address outside the cloud that answers, and the namespace in which it is."""
+
+    namespace: str
+    address: str
+
+
 @pytest.fixture
-def outside() -> Iterator[str]:
-    """An address outside the cloud that answers, in a namespace beside the host."""
+def outside() -> Iterator[Outside]:
+    """A world beside the host."""
     mark = uuid4().hex[:6]
     namespace, device = f"nepho-{mark}-outside", f"no{mark}"
     subnet = f"198.18.{int(mark[:2], 16)}"
@@ -42,7 +57,7 @@ def outside() -> Iterator[str]:
         f"ip -n {namespace} link set eth0 up",
     ):
         subprocess.run(command.split(), check=True, capture_output=True)
-    yield f"{subnet}.2"
+    yield Outside(namespace, f"{subnet}.2")
     subprocess.run(["ip", "netns", "delete", namespace], check=True)
     subprocess.run(["ip", "link", "delete", device], check=False, capture_output=True)
 
@@ -102,11 +117,38 @@ def test_the_hosts_interfaces_have_counters_of_their_own(bench: Bench) -> None:
 @pytest.mark.guests
 @pytest.mark.parametrize("bench", ["libvirt"], indirect=True)
 def test_a_real_guests_pings_to_the_outside_are_counted_and_those_to_its_gateway_are_not(
-    bench: Bench, outside: str
+    bench: Bench, outside: Outside
 ) -> None:
-    spec = bench.running(PING.format(outside=outside, gateway=bench.network.gateway_ip).encode())
+    spec = bench.running(PING.format(outside=outside.address, gateway=bench.network.gateway_ip).encode())
     bench.wait_until(lambda: "trial: over" in bench.driver.console_output(spec.instance_id))
     assert counted(bench, spec) == {"outgoing": [3 * PING_BYTES], "incoming": [3 * PING_BYTES]}
     assert isinstance(bench.driver, LibvirtHypervisor)
     bench.driver.networks.packet_filter.remove()
     assert counted(bench, spec) == {"outgoing": [0], "incoming": [0]}
+
+
+@pytest.mark.guests
+@pytest.mark.parametrize("bench", ["libvirt"], indirect=True)
+def test_a_guest_that_gets_a_deleted_ones_address_gets_nothing_of_what_is_still_sent_to_that_one(
+    bench: Bench, outside: Outside
+) -> None:
+    with inside(outside.namespace):
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sender:
+        sender.bind((outside.address, 53))
+        sender.settimeout(FIRST_WORD_WAIT_S)
+        first = bench.running(ASKS_FOR_A_NAME.format(outside=outside.address).encode())
+        question, way_back = sender.recvfrom(512)
+        assert b"hello" in question
+        sender.sendto(bytes(100), way_back)
+        bench.wait_until(lambda: counted(bench, first)["incoming"] == [128])
+        bench.driver.delete_instance(first.instance_id)
+        sender.sendto(bytes(100), way_back)
+        heir = bench.spec()
+        heir = replace(heir, ports=(replace(heir.ports[0], ip_address=first.ports[0].ip_address),))
+        bench.driver.create_instance(heir)
+        sender.sendto(bytes(100), way_back)
+        bench.driver.start_instance(heir)
+        bench.wait(1)
+        sender.sendto(bytes(100), way_back)
+        assert counted(bench, heir) == {"outgoing": [0], "incoming": [0]}
