@@ -1,8 +1,10 @@
 """The queue between scheduler and workers: how Celery is set up, and the ticks that say "look what is due"."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
+from celery.schedules import schedule
 
 from foundation.settings import Settings
 
@@ -16,6 +18,16 @@ ROLL_UP_EXPIRES_S = 2
 """Under load shards are named again sooner than they are rolled up: what piled up would keep all else that is due, alarms too, waiting.
 Not less, since one host writes when a message expires and another reads it by its own clock."""
 HOUSEKEEPING_INTERVAL_S = 300.0
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Tick(schedule):
+    """A plain interval, which is due at once where the last run lies in the future: the clock was set back since."""
+
+    def is_due(self, last_run_at: datetime) -> Any:
+        """Tell whether to run now, and after how many seconds to ask again."""
+        beat: Any = super()
+        return beat.is_due(last_run_at if last_run_at <= self.now() else BEGINNING)
 
 
 def make_app(settings: Settings) -> Any:
@@ -45,10 +57,10 @@ def make_app(settings: Settings) -> Any:
         },
         timezone="UTC",
         beat_schedule={
-            "tick": {"task": "tick", "schedule": TICK_INTERVAL_S, "options": {"expires": TICK_EXPIRES_S}},
+            "tick": {"task": "tick", "schedule": Tick(TICK_INTERVAL_S), "options": {"expires": TICK_EXPIRES_S}},
             "housekeeping": {
                 "task": "housekeeping",
-                "schedule": HOUSEKEEPING_INTERVAL_S,
+                "schedule": Tick(HOUSEKEEPING_INTERVAL_S),
                 "options": {"expires": HOUSEKEEPING_INTERVAL_S},
             },
         },
