@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -29,6 +30,7 @@ from metering.service import events as service
 from metering.service.events import drop_expired_refusals, get_event, list_events
 from metering.store import events as store
 from metering.store.series import SeriesAsked, read_buckets
+from tests.conftest import PATIENCE_S
 from tests.event_builders import NOW, a_sender, make_meter, outcomes, received, send, wire
 from tests.metering_builders import a_project, at
 
@@ -114,7 +116,9 @@ def test_late_events_of_any_age_count(tx: Transaction) -> None:
     assert used(tx, project, meter.name) == {"customer": Decimal(10 * len(ages_s))}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     values=st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1e9)), min_size=1, max_size=12),
     seed=st.integers(0, 1000),
@@ -236,14 +240,17 @@ def test_a_batch_waits_for_one_that_holds_its_events_and_takes_them_where_that_f
     assert told == [["a", "a"]]
 
 
+WAITING_HERE = """
+    SELECT FROM pg_stat_activity WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
+"""
+
+
 def wait_until_blocked(pool: Pool) -> None:
     """Wait until a transaction waits for another one's."""
-    for _ in range(200):
+    ends = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends:
         with transaction(pool) as tx:
-            row = tx.execute(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
-            ).fetchone()
-            if row and row[0]:
+            if tx.execute(WAITING_HERE).fetchone() is not None:
                 return
             tx.execute("SELECT pg_sleep(0.02)")
     pytest.fail("nobody waits")
@@ -283,6 +290,7 @@ def test_refusals_are_shown_with_their_reason_and_no_more_than_so_many(
 
 def test_refusals_are_forgotten_after_a_week_and_events_never(tx: Transaction) -> None:
     project = a_project()
+    tx.execute("DELETE FROM event_refusal")
     send(tx, project, [wire(1), wire(1), "x"])
     assert drop_expired_refusals(tx, now=NOW + timedelta(days=6, hours=23)) == 0
     assert drop_expired_refusals(tx, now=NOW + timedelta(days=8)) >= 2
@@ -384,7 +392,7 @@ def test_a_request_that_is_killed_keeps_all_or_nothing_and_its_retry_counts_once
         assert child.stdout is not None
         assert child.stdout.readline() == "there\n"
         child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        child.wait(PATIENCE_S)
     with transaction(pool) as tx:
         assert sum(used(tx, project, meter.name).values()) == 10 * kept
     with transaction(pool) as tx:

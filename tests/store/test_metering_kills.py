@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from foundation.database import Pool, transaction
 from foundation.ids import new_id
 from metering.model import SHARD_COUNT
 from metering.service import ingest_samples, roll_up_shard, shard_lease
+from tests.conftest import PATIENCE_S
 from tests.metering_builders import RECEIVED_AT, a_sample
 
 ROOT = Path(__file__).parent.parent.parent
@@ -64,7 +66,7 @@ def kill_when_there(program: str, *arguments: str) -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == "there\n"
         child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        child.wait(PATIENCE_S)
 
 
 def counts(pool: Pool, resource: UUID) -> tuple[int, int]:
@@ -77,6 +79,17 @@ def counts(pool: Pool, resource: UUID) -> tuple[int, int]:
             (resource,),
         ).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def wait_for_lease(pool: Pool, shard: int) -> None:
+    """Wait until the database has noticed that a roller is dead."""
+    ends = time.monotonic() + PATIENCE_S
+    is_free = False
+    while not is_free:
+        assert time.monotonic() < ends, "a dead roller keeps its shard"
+        time.sleep(0.02)
+        with shard_lease(pool, shard) as tx:
+            is_free = tx is not None
 
 
 def roll_up_everything(pool: Pool) -> None:
@@ -108,9 +121,6 @@ def test_a_roller_that_is_killed_gives_its_marks_and_its_shard_back(pool: Pool, 
     assert row is not None
     kill_when_there(ROLL, database_url, str(row[0] % SHARD_COUNT))
     assert counts(pool, resource) == (100, 0)
-    for _ in range(50):
-        with shard_lease(pool, row[0] % SHARD_COUNT) as tx:
-            if tx is not None:
-                break
+    wait_for_lease(pool, row[0] % SHARD_COUNT)
     roll_up_everything(pool)
     assert counts(pool, resource) == (100, 100)

@@ -23,7 +23,7 @@ def test_a_roller_whose_connection_dies_leaves_its_shard_to_the_next(pool: Pool)
         assert roller is not None
         with shard_lease(pool, 2) as other:
             assert other is not None
-            other.execute("SELECT pg_terminate_backend(%s)", (roller.info.backend_pid,))
+            other.execute("SELECT pg_terminate_backend(%s, 20000)", (roller.info.backend_pid,))
         roller.execute("SELECT 1")
     with shard_lease(pool, 1) as again:
         assert again is not None

@@ -35,7 +35,9 @@ readings = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(rows=readings, cut=st.integers(1, 299))
 def test_usage_is_the_sum_of_exact_increases_and_its_parts_add_up(
     tx: Transaction, rows: list[tuple[int, int, float, bool]], cut: int

@@ -94,7 +94,9 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(rows=rows, data=st.data(), meter=st.sampled_from(["cpu", "memory.usage"]))
 def test_whatever_is_rolled_up_is_proven_to_the_bit(
     tx: Transaction, rows: list[tuple[int, int, float, bool]], data: st.DataObject, meter: str

@@ -29,6 +29,7 @@ from metering.service.event_meters import (
 )
 from metering.service.verification import metric_to_verify, next_part, verify_part
 from metering.store import event_meters as meter_store
+from tests.conftest import PATIENCE_S
 from tests.event_builders import NOW, a_sender, make_meter, outcomes, send, wire
 from tests.metering_builders import a_project, at
 
@@ -141,7 +142,8 @@ def test_a_meter_counts_what_came_before_it(tx: Transaction, monkeypatch: pytest
     assert usage(tx, project, meter) == {"customer": "28"}
 
 
-def test_nothing_is_lost_or_doubled_while_a_meter_is_made(pool: Pool) -> None:
+def test_nothing_is_lost_or_doubled_while_a_meter_is_made(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter_store, "WAIT_MS_MAX", PATIENCE_S * 1000)
     project, name = a_project(), f"tokens-{new_hex_id()}"
     sent, failures, made = list[int](), list[BaseException](), threading.Event()
 
@@ -152,7 +154,7 @@ def test_nothing_is_lost_or_doubled_while_a_meter_is_made(pool: Pool) -> None:
                     send(tx, project, [wire(f"{worker}-{n}-{k}", seconds=n) for k in range(5)])
                 sent.append(5)
                 if n > 20:
-                    made.wait(10)
+                    made.wait(PATIENCE_S)
         except BaseException as error:
             failures.append(error)
             raise

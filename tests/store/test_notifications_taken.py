@@ -270,6 +270,7 @@ def test_a_message_beyond_the_bound_is_kept_in_part_and_cannot_be_replayed(tx: T
 
 
 def test_what_is_settled_is_let_go_of_in_time_and_what_waits_stays(tx: Transaction):
+    tx.execute("DELETE FROM dead_letter")
     settled, waiting = Told("router.delete.end", {"router_id": "a"}), Told("router.delete.end", {"router_id": "b"})
     take(tx, [settled, waiting])
     discard_dead_letter(tx, letter_of(tx, settled)[0], now=NOW)
@@ -279,6 +280,7 @@ def test_what_is_settled_is_let_go_of_in_time_and_what_waits_stays(tx: Transacti
 
 
 def test_letters_are_listed_the_newest_first_from_a_known_one_on(tx: Transaction):
+    tx.execute("DELETE FROM dead_letter")
     bodies = [uuid4().hex.encode() for _ in range(3)]
     for body in bodies:
         take(tx, [body])

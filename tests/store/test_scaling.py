@@ -364,10 +364,11 @@ def test_a_group_whose_step_fails_in_the_database_is_held_and_holds_up_no_other(
 
 def test_a_group_whose_step_takes_too_long_is_held_and_is_not_the_next_to_be_looked_at(tx: Transaction) -> None:
     world = a_world(tx)
-    tx.execute("CREATE FUNCTION pg_temp.wait() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(9); END$$")
+    tx.execute("CREATE FUNCTION pg_temp.wait() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(60); END$$")
     tx.execute("CREATE TRIGGER slow BEFORE INSERT ON scaling_member FOR EACH ROW EXECUTE FUNCTION pg_temp.wait()")
-    tx.execute("SET LOCAL statement_timeout = '300ms'")
+    tx.execute("SET LOCAL statement_timeout = '3s'")
     assert world.converge() == 0
+    tx.execute("SET LOCAL statement_timeout = 0")
     (activity,) = service.list_activities(tx, world.group_id, caller=world.cloud.caller)
     assert "a step failed" in activity.reason
     assert not service.has_due(tx, world.now)

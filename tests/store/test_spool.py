@@ -64,7 +64,9 @@ def test_a_full_spool_refuses_aloud_and_keeps_what_it_has(tmp_path: Path) -> Non
     assert drained(spool) == [a_batch(1), a_batch(2)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_a_batch_cut_at_any_byte_is_never_taken_for_a_whole_one(tmp_path: Path, data: st.DataObject) -> None:
     folder = tmp_path / str(time.monotonic_ns())
