@@ -94,7 +94,7 @@ def list_nothing(name: str) -> Any:
 
 
 def refuse_change(caller: RequestCaller) -> Response:
-    """Refuse to make a volume."""
+    """Refuse to make a volume, or to set how many there may be."""
     del caller
     raise HTTPException(403, "This cloud has no volumes: every instance has its own local disk.")
 
@@ -121,6 +121,7 @@ for prefix in ("/v3", "/v3/{url_project}"):
     router.delete(f"{prefix}/os-quota-sets/{{project}}")(reset_quota)
     for kind in ("volumes", "snapshots", "backups", "types"):
         router.post(f"{prefix}/{kind}")(refuse_change)
+    router.put(f"{prefix}/os-quota-sets/{{project}}")(refuse_change)
 
 
 def create_dialect(context: ApiContext) -> FastAPI:

@@ -50,13 +50,16 @@ def truth_of(text: str, field: str) -> bool:
 def read_filters(query: QueryParams, *, caller: Caller) -> ServerQuery | None:
     """Read the filters; None when no server can match them, such as a status that does not exist."""
     project_id = read_project(query, caller)
+    is_admin = policy.is_admin(caller)
+    is_deleted = is_admin and "deleted" in query and truth_of(query["deleted"], "deleted")
     statuses = read_statuses(query)
+    if is_deleted:
+        statuses = only_deleted(statuses)
     image_id = uuid_or_none(query.get("image"))
     states = frozenset(query.getlist("vm_state"))
     ids = [uuid_or_none(text) for text in query.getlist("uuid")]
     if None in (statuses, image_id) or not states <= VM_STATES or (ids and not any(ids)) or asks_for_nothing(query):
         return None
-    is_admin = policy.is_admin(caller)
     return ServerQuery(
         project_id,
         InstanceFilters(
@@ -78,7 +81,7 @@ def read_filters(query: QueryParams, *, caller: Caller) -> ServerQuery | None:
             tags_any=read_tags(query, "tags-any"),
             not_tags=read_tags(query, "not-tags"),
             not_tags_any=read_tags(query, "not-tags-any"),
-            is_deleted_shown=is_admin and "deleted" in query and truth_of(query["deleted"], "deleted"),
+            is_deleted_shown=is_deleted,
         ),
     )
 
@@ -113,6 +116,12 @@ def read_statuses(query: QueryParams) -> frozenset[InstanceStatus] | str | None:
         return "all"
     known = frozenset(InstanceStatus(status) for status in asked if status in InstanceStatus.__members__)
     return known or None
+
+
+def only_deleted(statuses: frozenset[InstanceStatus] | str | None) -> frozenset[InstanceStatus] | None:
+    """Narrow statuses to what an admin's `deleted` asks for: deleted servers and no others; None where no such is left."""
+    deleted = frozenset({InstanceStatus.DELETED})
+    return deleted if isinstance(statuses, str) else (deleted & statuses or None) if statuses else None
 
 
 def uuid_or_none(text: str | None) -> UUID | str | None:

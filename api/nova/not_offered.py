@@ -19,6 +19,11 @@ REFUSALS = (
     ("DELETE", "/servers/{server}/os-interface/{port}", "Changing a server's interfaces is not offered by this cloud."),
     ("POST", "/servers/{server}/os-volume_attachments", "Attaching volumes is not offered by this cloud: it has none."),
     ("GET", "/servers/{server}/diagnostics", "Diagnostics are not offered by this cloud: see the server's metrics."),
+    (
+        "POST",
+        "/flavors/{flavor}/action",
+        "Giving a project access to a private flavor is not offered by this cloud: a private one is the admin's own.",
+    ),
     ("POST", "/os-server-groups", "Server groups are not offered by this cloud."),
     ("POST", "/os-aggregates", "Host aggregates are not offered by this cloud."),
 )

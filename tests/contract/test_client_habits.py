@@ -31,9 +31,14 @@ def client(pool: Pool) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="module")
-def member(client: TestClient, pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Member:
+def cloud(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> StoryCloud:
+    return StoryCloud(pool, tmp_path_factory.mktemp("habits"), clock=utc_now)
+
+
+@pytest.fixture(scope="module")
+def member(client: TestClient, cloud: StoryCloud) -> Member:
     """A new project with one server."""
-    return a_member(client, StoryCloud(pool, tmp_path_factory.mktemp("habits"), clock=utc_now), "member")
+    return a_member(client, cloud, "member")
 
 
 @pytest.mark.parametrize("tag", ["日本", "ключ", "🚀 launch", "50 %"])
@@ -85,3 +90,39 @@ def test_an_image_is_not_given_out_and_the_answer_says_so(member: Member) -> Non
     assert answer.status_code == 403
     assert "not given out" in answer.text
     assert member.client.get(f"/image/v2/images/{image}/nonsense", headers=headers).status_code == 404
+
+
+def test_an_admin_asks_for_deleted_servers_and_sees_no_others(client: TestClient, cloud: StoryCloud) -> None:
+    admin = a_member(client, cloud, "admin")
+    images = client.get("/image/v2/images", headers={"X-Auth-Token": admin.token}).json()["images"]
+    launch = {"name": "to go", "imageRef": images[0]["id"], "flavorRef": "0", "networks": "auto"}
+    gone = admin.ask("POST", "/servers", {"server": launch}).json()["server"]["id"]
+    assert admin.ask("DELETE", f"/servers/{gone}").status_code == 204
+    cloud.rest()
+    for path in ("/servers?deleted=True", "/servers/detail?deleted=1", "/servers?deleted=True&status=DELETED"):
+        assert [server["id"] for server in admin.ask("GET", path).json()["servers"]] == [gone], path
+    assert admin.ask("GET", "/servers?deleted=True&status=ACTIVE").json()["servers"] == []
+    assert [server["id"] for server in admin.ask("GET", "/servers?deleted=False").json()["servers"]] == [
+        admin.server_id
+    ]
+
+
+def test_a_detailed_list_of_usages_counts_the_servers_as_clients_ask_for_it(
+    client: TestClient, cloud: StoryCloud
+) -> None:
+    admin = a_member(client, cloud, "admin")
+    cloud.rest()
+    usages = admin.ask("GET", "/os-simple-tenant-usage?detailed=True").json()["tenant_usages"]
+    counted = [server["instance_id"] for usage in usages for server in usage["server_usages"]]
+    assert admin.server_id in counted
+    assert "server_usages" not in admin.ask("GET", "/os-simple-tenant-usage").json()["tenant_usages"][0]
+
+
+def test_access_to_a_private_flavor_and_quotas_of_volumes_are_refused_in_a_sentence(member: Member) -> None:
+    access = member.ask("POST", "/flavors/0/action", {"addTenantAccess": {"tenant": "x"}})
+    assert access.status_code == 400
+    assert "private flavor" in access.json()["badRequest"]["message"]
+    headers = {"X-Auth-Token": member.token}
+    quota = member.client.put("/volume/v3/os-quota-sets/x", json={"quota_set": {"volumes": 5}}, headers=headers)
+    assert quota.status_code == 403
+    assert "no volumes" in quota.text
