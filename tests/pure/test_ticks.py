@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from celery.schedules import maybe_schedule
+from pydantic import SecretStr
 
 from entrypoints.queue import make_app
+from entrypoints.schedule import Ticks
 from foundation.settings import Settings
 
 NOW = datetime(2026, 10, 25, 0, 59, 30, tzinfo=UTC)
@@ -33,3 +35,22 @@ def test_a_clock_that_was_set_back_stops_no_tick(name: str) -> None:
     due, again_s = is_due(name, NOW + timedelta(hours=9))
     assert due
     assert again_s <= 300
+
+
+def test_the_scheduler_sends_on_when_the_clock_is_set_back() -> None:
+    clock = [NOW]
+    app: Any = make_app(Settings(redis_url=SecretStr("memory://")))
+    app.now = lambda: clock[0]
+    scheduler: Any = Ticks(app, lazy=False)
+    for _ in range(3):
+        clock[0] += timedelta(seconds=1)
+        scheduler.tick()
+    sent = scheduler.schedule["tick"].total_run_count
+    assert sent >= 1
+    clock[0] -= timedelta(hours=9)
+    for _ in range(3):
+        slept_s = scheduler.tick()
+        assert slept_s <= 1
+        clock[0] += timedelta(seconds=1)
+    assert scheduler.schedule["tick"].total_run_count > sent
+    scheduler.close()
