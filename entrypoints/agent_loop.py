@@ -16,6 +16,8 @@ NOTIFICATION_WAIT_S = 60.0
 RECONNECT_S = 2.0
 CONNECT_TIMEOUT_S = 3
 STEP_INTERVAL_S_MIN = 0.02
+STEP_INTERVAL_S_MAX = 10.0
+"""The next step sees that the clock was set back meanwhile, and nothing is due any more when it was thought to be."""
 FAULT_PAUSE_S = 2.0
 EXIT_STALE = 3
 
@@ -119,4 +121,4 @@ def sleep_s(agent: Steps, clock: Callable[[], datetime]) -> float:
     except Exception:
         log.exception("agent.step_fault")
         return FAULT_PAUSE_S
-    return max(STEP_INTERVAL_S_MIN, (due_at - clock()).total_seconds())
+    return min(max(STEP_INTERVAL_S_MIN, (due_at - clock()).total_seconds()), STEP_INTERVAL_S_MAX)

@@ -43,6 +43,11 @@ class HostReadings:
         """Say when the next reading is due; None before the first."""
         return min(self._poll_at, self._leaving_at) if self._poll_at is not None and self._leaving else self._poll_at
 
+    def forget_times(self) -> None:
+        """Let every reading be due."""
+        self._poll_at = None
+        self._leaving_at = EPOCH
+
     def poll_if_due(self) -> None:
         """Read the host at the multiples of the interval, so that every bucket gets as many readings."""
         self.poll_leaving_if_due()

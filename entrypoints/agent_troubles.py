@@ -25,6 +25,10 @@ class Troubles:
         """Tell whether the database may be asked now."""
         return self._clock() >= self._database_at
 
+    def forget_times(self) -> None:
+        """Let the database be asked."""
+        self._database_at = EPOCH
+
     def leave_database(self, reason: str) -> None:
         """Ask nothing of the database for a while, so that waiting for it does not cost the polls their rhythm."""
         self._database_at = self._clock() + timedelta(seconds=DATABASE_REST_S)

@@ -128,6 +128,8 @@ class HostAgent:
 
     def step(self, now: datetime) -> datetime:
         """Do all that is due; return when to step again at the latest. Raises StaleAgent when another agent took the host."""
+        if now < self._step_at:
+            self._follow_clock_back()
         self._step_at = now
         if not self._readings.hostname:
             self._attempt("poll", self._recall_host)
@@ -161,6 +163,12 @@ class HostAgent:
         except Exception:
             log.exception("agent.stop_fault")
             return False
+
+    def _follow_clock_back(self) -> None:
+        """Let all be due at once: what waits for a time of before the clock was set back would wait until it comes again."""
+        self._reconcile_at = None
+        self._readings.forget_times()
+        self._troubles.forget_times()
 
     def _now(self) -> datetime:
         return self._clock() if self._clock is not None else self._step_at

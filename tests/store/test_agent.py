@@ -268,6 +268,23 @@ def test_polls_fall_on_multiples_of_the_interval_so_that_every_bucket_gets_as_ma
     assert [at for at, _, _ in rig.samples(instance.id, "cpu")] == [60.0, 120.0, 180.0]
 
 
+def test_a_clock_that_is_set_back_keeps_the_agent_from_nothing(rig: Rig) -> None:
+    """As when a machine starts by a hardware clock in local time, and learns the right one from the network."""
+    instance = rig.active()
+    rig.step(60)
+    rig.take_database_away()
+    rig.step(60)
+    rig.bring_database_back()
+    back_to = rig.host.now - timedelta(hours=9)
+    rig.host.now = back_to
+    due_at = rig.agent.step(rig.host.now)
+    assert due_at <= back_to + timedelta(seconds=POLL_INTERVAL_S)
+    assert back_to in [NOW + timedelta(seconds=at) for at, _, _ in rig.samples(instance.id, "cpu")]
+    ordered = rig.launch()[0]
+    rig.step(POLL_INTERVAL_S, is_woken=False)
+    assert rig.read(ordered.id).vm_state == "active", "it looks without being woken"
+
+
 def test_a_stop_and_a_delete_keep_a_last_reading(rig: Rig) -> None:
     instance = rig.active()
     rig.step(17)
