@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, Inexact, localcontext
+from fractions import Fraction
 from typing import assert_never
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -27,6 +28,16 @@ from foundation.money import MONEY_CONTEXT
 
 MIB_A_GIB = Decimal(1024)
 NO_PRICE_IN_FORCE = "no price was in force"
+QUANTITY_MAX = Decimal(10) ** 20
+"""Base units of one charge; with AMOUNT_MAX a hundred thousand charges in one line stay below the 10**26 that an invoice can hold."""
+AMOUNT_MAX = Decimal(10) ** 20
+UNIT_PRICE_MAX = Decimal(10) ** 14
+BEYOND_INVOICE = (
+    f"it is beyond what an invoice can hold: a charge has at most {QUANTITY_MAX:.0E} base units and comes to at most"
+    f" {AMOUNT_MAX:.0E}"
+)
+EXACT_SUMS = Context(prec=600, traps=[Inexact])
+"""Wide enough to add up usage of any size to the last digit, charged or not."""
 
 
 def rate_usage(records: Iterable[UsageRecord], *, windows: Sequence[PriceWindow], zone: ZoneInfo) -> Rated:
@@ -40,7 +51,8 @@ def rate_usage(records: Iterable[UsageRecord], *, windows: Sequence[PriceWindow]
     with localcontext(MONEY_CONTEXT):
         for record in given:
             for part, version in parts_of(record.interval, windows):
-                rated.extend(rate_part(record, part, version=version, zone=zone))
+                rated.extend(within_invoice(item) for item in rate_part(record, part, version=version, zone=zone))
+    with localcontext(EXACT_SUMS):
         assert_every_unit_once(given, rated, windows=windows)
     charges = [item for item in rated if isinstance(item, Charge)]
     unbilled = [item for item in rated if isinstance(item, Unbilled)]
@@ -70,6 +82,28 @@ def rate_part(
             return [rate_counted(record, version=version)]
         case _:
             assert_never(record)
+
+
+def within_invoice(item: Charge | Unbilled) -> Charge | Unbilled:
+    """Leave out of the bill, with its reason, what no invoice can hold: one absurd count must not keep all the rest from being billed."""
+    if isinstance(item, Unbilled):
+        return item
+    is_held = (
+        item.quantity.copy_abs() <= QUANTITY_MAX
+        and item.unit_price < UNIT_PRICE_MAX
+        and abs(item.amount) <= Fraction(AMOUNT_MAX)
+    )
+    if is_held:
+        return item
+    return Unbilled(
+        item.meter,
+        item.resource_id,
+        item.resource_name,
+        item.interval,
+        item.quantity,
+        item.base_unit,
+        f"{item.meter}: {BEYOND_INVOICE}",
+    )
 
 
 def rate_instance(usage: StateUsage, part: TimeInterval, *, version: PriceVersion | None) -> Charge | Unbilled:

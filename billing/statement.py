@@ -26,7 +26,8 @@ MONTH_DEFINITION = (
     "a second of it costs the month's price over the real seconds of that month"
 )
 METER_WORDS = {DISK_SPACE: "disk space", OUTGOING_BYTES: "outgoing traffic"}
-SHOWN = Context(prec=60, rounding=ROUND_HALF_EVEN)
+SHOWN = Context(prec=300, rounding=ROUND_HALF_EVEN)
+"""Wide enough to show the largest usage that a series can hold, unbilled as it then is."""
 
 
 def shown(exact: Fraction) -> Decimal:

@@ -20,6 +20,8 @@ PATH_LENGTH_MAX = 255
 PATH_PARTS_MAX = 10
 GROUP_VALUE_LENGTH_MAX = 255
 UNIT_OF_COUNT = "event"
+SUMMED_MAX = 2.0**53
+"""Of what is summed, and so may be billed, one event counts no more: up to here every whole number is exact."""
 
 PRODUCT_METERS = frozenset(
     {"cpu", "vcpus", "memory", "instance", "volume", "snapshot", "backup", "image", "network", "bandwidth", "identity"}
@@ -119,9 +121,10 @@ def number_at(data: Any, meter: EventMeter) -> float:
         found = float(found)
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise EventFault(where, f"{where} is not a number, which the meter {meter.name} counts; send it as a number")
-    if not math.isfinite(found) or abs(found) > VALUE_MAX:
+    largest = SUMMED_MAX if meter.is_additive else VALUE_MAX
+    if not math.isfinite(found) or abs(found) > largest:
         raise EventFault(
-            where, f"{where} is beyond {VALUE_MAX:g}, the largest number that the meter {meter.name} counts"
+            where, f"{where} is beyond {largest:.16g}, the largest number that the meter {meter.name} counts"
         )
     return float(found) + 0.0
 

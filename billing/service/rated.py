@@ -26,13 +26,13 @@ from billing.rating import rate_usage
 from billing.service.accounts import windows_of, zone_of
 from foundation.database import Transaction
 from foundation.interval import TimeInterval
-from foundation.money import MONEY_DIGITS
 from metering.model import Snapshot, StateSegment
 from metering.service import counter_usage, state_segments
 
 INVOICE_LINES_MAX = 100_000
 QUANTITY_SCALE = 12
-MONEY_ROUNDING = Context(prec=MONEY_DIGITS, rounding=ROUND_HALF_EVEN)
+KEPT = Context(prec=300, rounding=ROUND_HALF_EVEN)
+"""Wide enough for the sum of any values that a series can hold, and twelve decimal places."""
 STATE_METERS = frozenset({INSTANCE_TIME, DISK_SPACE})
 
 
@@ -180,4 +180,4 @@ def read_counter(
 
 def kept_quantity(quantity: Decimal) -> Decimal:
     """Return a counted quantity as it is kept and priced: 12 decimal places, which changes no whole number."""
-    return quantity.quantize(Decimal(1).scaleb(-QUANTITY_SCALE), context=MONEY_ROUNDING)
+    return quantity.quantize(Decimal(1).scaleb(-QUANTITY_SCALE), context=KEPT)

@@ -64,6 +64,13 @@ def test_what_is_no_number_is_not_counted(number: Any) -> None:
         value_of({"usage": {"tokens": number}})
 
 
+def test_what_is_summed_is_a_whole_number_s_worth_at_most_and_a_level_may_be_larger() -> None:
+    data = {"usage": {"tokens": 2**53 + 2}}
+    with pytest.raises(EventFault, match="is beyond 9007199254740992, the largest number"):
+        value_of(data)
+    assert value_of(data, aggregation="max") == 2**53 + 2
+
+
 def test_only_who_may_lower_a_bill_sends_corrections_but_a_level_may_be_below_zero() -> None:
     data = {"usage": {"tokens": -3}}
     with pytest.raises(EventFault, match="only an admin sends corrections"):

@@ -25,7 +25,7 @@ from billing.model import (
 )
 from billing.prices import DiskPrice, FlavorPrice, SizePrice, StatePrice
 from billing.proration import billing_month, seconds_of, split_at, split_by_days
-from billing.rating import NO_PRICE_IN_FORCE, rate_usage
+from billing.rating import NO_PRICE_IN_FORCE, QUANTITY_MAX, rate_usage
 from foundation.interval import TimeInterval
 from tests.pure.billing_builders import (
     EPOCH,
@@ -201,6 +201,23 @@ def test_a_counter_in_another_unit_than_its_price_is_unbilled() -> None:
 def test_outgoing_bytes_cost_the_price_of_their_gib(bytes_sent: list[int]) -> None:
     records = [a_count(quantity=Decimal(sent), resource=n) for n, sent in enumerate(bytes_sent, 1)]
     assert total(rate(*records)) == Fraction(sum(bytes_sent), 2**30) * Fraction("9.5")
+
+
+@given(
+    st.lists(
+        st.decimals(-(10**25), 10**25, places=12, allow_nan=False)
+        | st.sampled_from([QUANTITY_MAX, -(QUANTITY_MAX * 10)]),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_counts_of_any_size_are_charged_or_unbilled_to_the_last_digit_and_no_charge_is_beyond_an_invoice(
+    amounts: list[Decimal],
+) -> None:
+    rated = rate(*(a_count(quantity=amount) for amount in amounts))
+    assert sorted(item.quantity for item in (*rated.charges, *rated.unbilled)) == sorted(amounts)
+    assert all(abs(charge.quantity) <= QUANTITY_MAX for charge in rated.charges)
+    assert all("beyond what an invoice can hold" in item.reason for item in rated.unbilled)
 
 
 def test_a_disk_held_over_two_months_pays_each_month_by_its_own_length() -> None:

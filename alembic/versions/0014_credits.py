@@ -1,0 +1,22 @@
+"""Corrections may take back more than was used at a price: a line that is no adjustment may be a credit too."""
+
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Allow a line's quantity to be below zero."""
+    op.execute("ALTER TABLE invoice_line DROP CONSTRAINT invoice_line_usage_is_not_negative")
+
+
+def downgrade() -> None:
+    """Allow no more credits; those that were given are on invoices that never change, and stay."""
+    op.execute("""
+        ALTER TABLE invoice_line
+            ADD CONSTRAINT invoice_line_usage_is_not_negative
+                CHECK (base_quantity >= 0 OR adjusts_invoice_id IS NOT NULL) NOT VALID
+    """)
