@@ -248,9 +248,9 @@ def keep_samples() -> None:
 
 @task("housekeeping")
 def housekeeping() -> None:
-    """Forget what nobody asks for any more, each kind some thousands a transaction, so that one that fails keeps no other.
+    """Forget what nobody asks for any more, and times of a clock that was wrong, each kind some thousands a transaction.
 
-    Some thousands in all would be fewer than come at 10,000 alarms, and what waits to be forgotten would grow for ever.
+    So one that fails keeps no other. Some thousands in all would be fewer than come at 10,000 alarms, and what waits would grow for ever.
     """
     now = utc_now()
     steps: Mapping[str, Callable[[Transaction], int]] = {
@@ -258,6 +258,7 @@ def housekeeping() -> None:
         "handled events": lambda tx: outbox.drop_handled(tx, before=now - OUTBOX_KEPT),
         "finished deliveries": lambda tx: alarms.drop_finished_deliveries(tx, before=now - DELIVERIES_KEPT),
         "deleted instances": lambda tx: compute.drop_deleted_instances(tx, before=now - DELETED_INSTANCES_KEPT),
+        "alarms of another time": lambda tx: alarms.bring_forward(tx, now=database_now(tx)),
         "refused events": lambda tx: events.drop_expired_refusals(tx, now=now),
     }
 

@@ -28,11 +28,12 @@ from alarms.service.deliveries import (
     send_test_event,
     signing_secrets,
 )
-from alarms.service.evaluations import EvaluationResult, Patience, evaluate_due, has_due
+from alarms.service.evaluations import EvaluationResult, Patience, bring_forward, evaluate_due, has_due
 
 __all__ = [
     "EvaluationResult",
     "Patience",
+    "bring_forward",
     "create_alarm",
     "delete_alarm",
     "delete_alarms_of_project",

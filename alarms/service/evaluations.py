@@ -21,6 +21,8 @@ EVALUATE_MAX = 10_000
 SHRINK_BY = 8
 """What is left of a batch whose windows took too long: from 10,000 to one in five steps."""
 SLOW_AGAIN_AFTER = timedelta(minutes=10)
+AHEAD_MAX = SLOW_AGAIN_AFTER + timedelta(minutes=1)
+"""No alarm is planned further ahead than this and its interval: what is was planned before the clock was set back."""
 REASON_LENGTH_MAX = 1_000
 
 log = structlog.get_logger("alarms")
@@ -88,6 +90,11 @@ def evaluate_due(
         if transition.is_change or _is_repeated(transition, verdicts[transition.alarm.id]):
             publish_transition(tx, transition)
     return EvaluationResult(len(judged), sum(transition.is_change for transition in transitions))
+
+
+def bring_forward(tx: Transaction, *, now: datetime) -> int:
+    """Make alarms due that wait for a time of before the clock was set back; return how many there were, at most EVALUATE_MAX."""
+    return store.bring_forward(tx, now=now, ahead_max=AHEAD_MAX, limit=EVALUATE_MAX)
 
 
 def _put_off(tx: Transaction, reasons: Mapping[UUID, str], *, now: datetime) -> None:

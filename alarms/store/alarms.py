@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -332,6 +332,20 @@ POSTPONE: LiteralString = """
 def postpone(tx: Transaction, postponed: Sequence[tuple[UUID, datetime]]) -> None:
     """Reschedule alarms that are outside their hours; their state stands."""
     tx.execute(POSTPONE, {"ids": [one[0] for one in postponed], "nexts": [one[1] for one in postponed]})
+
+
+BRING_FORWARD: LiteralString = """
+    UPDATE alarm SET next_evaluation_at = %(now)s WHERE id IN (
+        SELECT id FROM alarm
+        WHERE enabled AND next_evaluation_at > %(now)s + %(ahead_max)s
+            AND next_evaluation_at > %(now)s + %(ahead_max)s + make_interval(secs => coalesce(evaluation_interval_s, 0))
+        LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+"""
+
+
+def bring_forward(tx: Transaction, *, now: datetime, ahead_max: timedelta, limit: int) -> int:
+    """Make those alarms due that are to be evaluated later than that and their own interval; return how many there were."""
+    return tx.execute(BRING_FORWARD, {"now": now, "ahead_max": ahead_max, "limit": limit}).rowcount
 
 
 PUT_OFF: LiteralString = """

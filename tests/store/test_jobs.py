@@ -83,6 +83,22 @@ def test_housekeeping_forgets_as_much_as_there_is_and_not_one_statements_worth(
     assert left == (0,)
 
 
+def test_alarms_that_wait_for_a_time_of_before_the_clock_was_set_back_are_due_again(pool: Pool) -> None:
+    caller, now = a_caller(), utc_now()
+    with transaction(pool) as tx:
+        stuck = an_alarm(tx, caller, resource_id=new_id(), now=now).id
+        daily = an_alarm(tx, caller, resource_id=new_id(), now=now, evaluation_interval_s=86_400).id
+        later = "UPDATE alarm SET next_evaluation_at = %s WHERE id = %s"
+        tx.execute(later, (now + timedelta(hours=9), stuck))
+        tx.execute(later, (now + timedelta(hours=23), daily))
+    jobs.housekeeping()
+    with transaction(pool) as tx:
+        due_at = {each: alarms.get_alarm(tx, each, caller=caller).next_evaluation_at for each in (stuck, daily)}
+        tx.execute("DELETE FROM alarm WHERE id = ANY(%s)", ([stuck, daily],))
+    assert now <= due_at[stuck] <= utc_now()
+    assert due_at[daily] == now + timedelta(hours=23)
+
+
 def test_a_worker_whose_clock_is_fast_judges_by_the_databases(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     caller, resource_id = a_caller(), new_id()
     with transaction(pool) as tx:
