@@ -22,7 +22,7 @@ from foundation.database import Pool, transaction
 from identity.service import bootstrap, reset_password
 
 ROOT = Path(__file__).parent.parent.parent
-START_S_MAX = 90.0
+START_S_MAX = 180.0
 SPARE_PORTS = range(20_000, 32_000)
 SPARE_PORT_TRIES_MAX = 100
 
@@ -42,7 +42,7 @@ class LiveApi:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
         environment |= {"OS_CLIENT_CONFIG_FILE": str(self.clouds_yaml), "NO_PROXY": "*", "no_proxy": "*"}
         command = [str(Path(sys.executable).parent / "openstack"), "--os-cloud", cloud, *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.fixture(scope="session")

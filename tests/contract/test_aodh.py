@@ -174,7 +174,7 @@ def call(api: LiveApi, method: str, path: str, token: str, body: bytes | None = 
     headers = {"X-Auth-Token": token, "Content-Type": "application/json"}
     request = urllib.request.Request(f"{api.url}/alarming{path}", data=body, headers=headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())

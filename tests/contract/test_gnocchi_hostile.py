@@ -17,7 +17,7 @@ PATHS = [
     "/v1/aggregates",
     "/v1/search/resource/generic",
 ]
-SECONDS_MAX = 10.0
+SECONDS_MAX = 60.0
 
 
 @pytest.fixture(scope="module")

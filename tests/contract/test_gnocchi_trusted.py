@@ -52,7 +52,7 @@ def client(program: str, *arguments: str) -> Any:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "GNOCCHI_"))}
     command = [str(Path(sys.executable).parent / program), *arguments, "-f", "json"]
     done = subprocess.run(
-        command, env=environment | {"NO_PROXY": "*"}, capture_output=True, text=True, timeout=60, check=False
+        command, env=environment | {"NO_PROXY": "*"}, capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

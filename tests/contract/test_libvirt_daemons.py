@@ -19,7 +19,7 @@ from provision.failures import ProvisionError
 def pid() -> Iterator[int]:
     """A process in the place of libvirtd, nobody's child as that is."""
     started = subprocess.run(
-        ["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"], capture_output=True, text=True, check=True
+        ["sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"], capture_output=True, text=True, check=True
     )
     number = int(started.stdout)
     yield number
@@ -40,13 +40,13 @@ def a_virsh(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
-@pytest.mark.parametrize(("script", "says"), [("exec sleep 30", "does not say"), ("echo theirs", "1 other guests")])
+@pytest.mark.parametrize(("script", "says"), [("exec sleep 300", "does not say"), ("echo theirs", "1 other guests")])
 def test_a_daemon_that_others_may_need_is_left_to_them(
     pid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, says: str
 ) -> None:
     nobody_connected = libvirt_daemons.Daemon("libvirtd", Path("/bin/false"), tmp_path / "socket", tmp_path / "pid")
     monkeypatch.setattr(libvirt_daemons, "DAEMONS", (nobody_connected,))
-    monkeypatch.setattr(libvirt_daemons, "STOP_TIMEOUT_S", 1)
+    monkeypatch.setattr(libvirt_daemons, "STOP_TIMEOUT_S", 1 if "sleep" in script else 120)
     a_virsh(tmp_path, script, monkeypatch)
     assert says in libvirt_daemons.stop_ours(recorded(tmp_path, pid))
     assert libvirt_daemons.fingerprint(pid) != ""
@@ -95,7 +95,7 @@ def test_a_daemon_that_is_not_there_or_hangs_is_told_in_a_sentence(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(libvirt_daemons, "START_TIMEOUT_S", 0.3)
-    (tmp_path / "hangs").write_text("#!/bin/sh\nexec sleep 5\n")
+    (tmp_path / "hangs").write_text("#!/bin/sh\nexec sleep 300\n")
     (tmp_path / "hangs").chmod(0o755)
     daemon = libvirt_daemons.Daemon("libvirtd", tmp_path / program, tmp_path / "no-socket", tmp_path / "no-pid")
     monkeypatch.setattr(libvirt_daemons, "DAEMONS", (daemon,))

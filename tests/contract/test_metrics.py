@@ -52,7 +52,7 @@ UUID_LIKE = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}")
 @pytest.fixture
 def client(live_api: LiveApi) -> Iterator[httpx2.Client]:
     """A client of the live API."""
-    with httpx2.Client(base_url=live_api.url, trust_env=False) as opened:
+    with httpx2.Client(base_url=live_api.url, trust_env=False, timeout=60) as opened:
         yield opened
 
 
@@ -204,13 +204,13 @@ def test_two_processes_are_one_answer_whichever_is_asked_and_a_killed_one_takes_
     ):
         for port, times in zip(ports, (3, 4), strict=True):
             for _ in range(times):
-                httpx2.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
-        texts = [httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text for port in ports]
+                httpx2.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, timeout=60)
+        texts = [httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=60).text for port in ports]
         assert [value(text, "nephoscope_http_requests_total", **request) for text in texts] == [7, 7]
         assert value(texts[1], PROCESSES, process="api") == 2
         second.kill()
-        second.wait(10)
-        after = httpx2.get(f"http://127.0.0.1:{ports[0]}/metrics", trust_env=False).text
+        second.wait(60)
+        after = httpx2.get(f"http://127.0.0.1:{ports[0]}/metrics", trust_env=False, timeout=60).text
         assert value(after, "nephoscope_http_requests_total", **request) == 7
         assert value(after, PROCESSES, process="api") == 1
     assert read_all(tmp_path / "run" / "metrics").running == []

@@ -40,7 +40,7 @@ class Native:
         headers = {"X-Auth-Token": self.token, "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data=content, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
@@ -147,7 +147,7 @@ def test_a_change_of_a_group_keeps_a_resize_that_is_under_way(native: Native, po
         tx.execute("UPDATE scaling_group SET size_desired = 3 WHERE id = %s", (group["id"],))
         renaming.start()
         renaming.join(1)
-    renaming.join(15)
+    renaming.join(60)
     assert [(status, changed["name"], changed["size_desired"]) for status, changed in answers] == [(200, "renamed", 3)]
     assert native.got(f"/scaling/groups/{group['id']}/activities")["items"] == []
 

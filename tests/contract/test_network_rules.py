@@ -185,9 +185,18 @@ def test_whoever_asks_for_an_address_or_declines_one_does_it_for_its_own_card(sc
 
 
 def heard_by_host(scene: Scene, address: IPv4Address, port: int) -> bool:
-    """Tell whether a datagram of the guest reaches what listens on a port of all of the host's addresses."""
-    with udp_socket(scene.lab.host, port) as listening, udp_socket(scene.guest.namespace) as asking:
+    """Tell whether a datagram of the guest reaches what listens on a port of all of the host's addresses.
+
+    It is followed by another that is allowed, from the same card: when that one is there, the first would be too.
+    """
+    with (
+        udp_socket(scene.lab.host, port) as listening,
+        udp_socket(scene.lab.host, 53 if port == 67 else 67) as last,
+        udp_socket(scene.guest.namespace) as asking,
+    ):
         asking.sendto(b"asked", (str(address), port))
+        asking.sendto(b"last", (str(scene.lab.networks[0].gateway_ip), last.getsockname()[1]))
+        assert last.recv(100) == b"last"
         listening.settimeout(SILENCE_S)
         with suppress(TimeoutError):
             return listening.recv(100) == b"asked"

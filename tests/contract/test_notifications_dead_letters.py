@@ -38,7 +38,7 @@ class As:
         content = b"{}" if method == "POST" else None
         request = urllib.request.Request(f"{self.url}{path}", data=content, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())

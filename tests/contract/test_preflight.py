@@ -10,12 +10,13 @@ import pytest
 from entrypoints import preflight
 from entrypoints.supervision import reason_in, run_once
 from provision import redis_server
+from tests.contract.conftest import spare_port
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
 
 
 def run_up(tmp_path: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "NEPHO_VAR": str(tmp_path), "NEPHO_LISTEN": "127.0.0.1:8799", **settings}
+    environment = {**os.environ, "NEPHO_VAR": str(tmp_path), "NEPHO_LISTEN": f"127.0.0.1:{spare_port()}", **settings}
     command = [sys.executable, "-m", "entrypoints.up"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
 

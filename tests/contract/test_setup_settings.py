@@ -57,7 +57,7 @@ def test_make_run_says_one_sentence_before_it_makes_anything(installation: Insta
     (installation.stamps / "venv").write_text(wanted_digest())
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NEPHO_LISTEN": "127.0.0.1:8798"}
     command = [installation.python, "-m", "provision", "run"]
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"nephoscope: {SENTENCE}")
     assert ended.stderr.count("\n") == 1

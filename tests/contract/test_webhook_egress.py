@@ -64,7 +64,7 @@ def listening(
             except TimeoutError:
                 continue
             heard.connections += 1
-            connection.settimeout(5)
+            connection.settimeout(120)
             try:
                 with connection if tls is None else tls.wrap_socket(connection, server_side=True) as spoken:
                     answer(spoken, heard)
@@ -162,6 +162,10 @@ def test_a_compressed_bomb_stays_compressed() -> None:
     assert "\x00" not in (outcome.answer or "")
 
 
+DRIPS = 2_400
+"""At twenty a second: two minutes, and each of them long before a reader's own patience ends."""
+
+
 def test_a_receiver_that_hangs_or_drips_ends_at_the_deadline() -> None:
     def hang(connection: socket.socket, heard: Heard) -> None:
         read_request(connection, heard)
@@ -169,14 +173,14 @@ def test_a_receiver_that_hangs_or_drips_ends_at_the_deadline() -> None:
 
     def drip_head(connection: socket.socket, heard: Heard) -> None:
         read_request(connection, heard)
-        for letter in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 100:
+        for letter in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * DRIPS:
             connection.send(bytes([letter]))
             time.sleep(0.05)
 
     def drip_body(connection: socket.socket, heard: Heard) -> None:
         read_request(connection, heard)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(100):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+        for _ in range(DRIPS):
             connection.send(b"x")
             time.sleep(0.05)
 
@@ -185,7 +189,7 @@ def test_a_receiver_that_hangs_or_drips_ends_at_the_deadline() -> None:
             started = time.monotonic()
             outcome = send(f"http://127.0.0.1:{port}/", deadline_s=1.0)
             assert outcome.kind is OutcomeKind.UNREACHABLE
-            assert time.monotonic() - started < 4.0, "the drips alone take 5 s"
+            assert time.monotonic() - started < 100, "the drips alone take longer"
 
 
 def test_nonsense_and_a_closed_door_are_no_answer() -> None:
