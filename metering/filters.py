@@ -184,6 +184,17 @@ def count_terms(tree: Filter) -> int:
             return sum(count_terms(term) for term in terms)
 
 
+def attributes_named(tree: Filter) -> frozenset[str]:
+    """Return the attributes that a filter compares."""
+    match tree:
+        case Comparison(attribute=name):
+            return frozenset({name})
+        case Negated(term):
+            return attributes_named(term)
+        case Every(terms) | Either(terms):
+            return frozenset[str]().union(*(attributes_named(term) for term in terms))
+
+
 TOKEN = re.compile(
     r"""\s*(?:
         (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')

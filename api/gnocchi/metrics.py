@@ -1,5 +1,6 @@
 """Metrics and their measures, by id."""
 
+from collections.abc import Container
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -156,11 +157,13 @@ def list_resource_metrics(tx: SnapshotTransaction, caller: RequestCaller, resour
     )
 
 
-def to_wire_metrics_of(tx: Transaction, caller: Caller, ids: list[Any]) -> list[dict[str, Any]]:
-    """Write metrics by id, in order of name."""
+def to_wire_metrics_of(
+    tx: Transaction, caller: Caller, ids: list[Any], *, first: Container[str | None] = ()
+) -> list[dict[str, Any]]:
+    """Write metrics by id: those named first, then the others, each in order of name."""
     found = metrics.find_metrics(tx, caller, ids)
     policy_of = {policy.name: policy for policy in policies.list_archive_policies(tx)}
-    ordered = sorted(found.values(), key=lambda metric: metric.name or "")
+    ordered = sorted(found.values(), key=lambda metric: (metric.name not in first, metric.name or ""))
     return [to_wire_metric(metric, policy_of[metric.archive_policy_name]) for metric in ordered]
 
 
@@ -168,15 +171,17 @@ def to_wire_metrics_of(tx: Transaction, caller: Caller, ids: list[Any]) -> list[
 def create_resource_metrics(
     tx: RequestTransaction, caller: WriterCaller, resource_type: str, name: str, body: JsonBody
 ) -> Response:
-    """Make metrics of a resource, or give it existing ones; answer with all that it has then, as Gnocchi does."""
+    """Make metrics of a resource, or give it existing ones; answer with all that it has then, as Gnocchi does.
+
+    What was asked for comes first: the client shows the first one as what it has made.
+    """
     resource = resources.get_resource(tx, caller, name, resource_type=resource_type)
     resources.require_change(caller, resource)
     wanted = from_wire_metrics(body)
     resources.set_metrics(tx, caller, resource, wanted)
     changed = resources.get_resource(tx, caller, name)
-    return answer(
-        to_wire_metrics_of(tx, caller, [measures.metric_of_resource(changed, one) for one in changed.metrics])
-    )
+    ids = [measures.metric_of_resource(changed, one) for one in changed.metrics]
+    return answer(to_wire_metrics_of(tx, caller, ids, first=wanted))
 
 
 @router.get("/resource/{resource_type}/{name}/metric/{metric_name}")

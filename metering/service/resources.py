@@ -13,8 +13,20 @@ from identity.model import Caller
 from identity.policy import is_admin
 from metering.attributes import checked_attributes
 from metering.errors import NamedMetricExists, ResourceExists, ResourceNotFound, SeveralCalled
-from metering.filters import Comparison, Either, Every, Filter, Operator, equals, is_name, with_names
-from metering.model import CURRENT_REVISION, Listing, Resource, owned_resource_id, resource_id_of
+from metering.event_model import SUBJECT_TYPE
+from metering.filters import (
+    Comparison,
+    Either,
+    Every,
+    Filter,
+    FilterInvalid,
+    Operator,
+    attributes_named,
+    equals,
+    is_name,
+    with_names,
+)
+from metering.model import CURRENT_REVISION, Listing, Resource, ResourceType, owned_resource_id, resource_id_of
 from metering.samples import microseconds_of
 from metering.service.metrics import (
     MetricRequest,
@@ -26,6 +38,7 @@ from metering.service.metrics import (
 )
 from metering.service.policies import get_resource_type, hold_resource_type
 from metering.store import resources
+from metering.store.search import SEARCHABLE
 from metering.visibility import Viewer, creator_of, may_change_resource, may_place_in, viewer_of
 
 BULK_DELETE_MAX = 10_000
@@ -84,7 +97,7 @@ def search_resources(
     with_history: bool = False,
 ) -> Sequence[Resource]:
     """Return a page of resources of a type (generic: of all types); a name is whatever the caller may see under it."""
-    get_resource_type(tx, resource_type)
+    require_searchable(get_resource_type(tx, resource_type), search)
     viewer = viewer_of(caller)
 
     def called(name: str) -> Filter:
@@ -94,6 +107,17 @@ def search_resources(
     return resources.search_resources(
         tx, viewer, resource_type=resource_type, search=meant, listing=listing, with_history=with_history
     )
+
+
+def require_searchable(resource_type: ResourceType, search: Filter | None) -> None:
+    """Raise FilterInvalid for an attribute that no resource of the type has: a slip of the pen would find nothing, or all but nothing.
+
+    What is generic may have the attributes of any type, and what events are about has what their meters group by.
+    """
+    if search is None or resource_type.name in ("generic", SUBJECT_TYPE):
+        return
+    for name in sorted(attributes_named(search) - SEARCHABLE - resource_type.attributes.keys()):
+        raise FilterInvalid(f"no resource of the type {resource_type.name} has a {name[:60]}")
 
 
 def own_thing(viewer: Viewer, name: str) -> Filter:
@@ -280,7 +304,7 @@ def delete_resources(
     if search is None:
         raise Invalid("caution: the query can not be empty, or it will delete entire database")
     own = search if is_admin(caller) else Every((search, Comparison(Operator.EQ, "creator", creator_of(caller))))
-    get_resource_type(tx, resource_type)
+    require_searchable(get_resource_type(tx, resource_type), search)
     viewer = viewer_of(caller)
     meant = with_names(own, partial(own_thing, viewer))
     listing = Listing(limit=BULK_DELETE_MAX)

@@ -29,6 +29,8 @@ TIME_COLUMNS: Mapping[str, LiteralString] = {
     "ended_at": "r.ended_at",
     "revision_start": "r.revision_start",
 }
+SEARCHABLE = frozenset({*TEXT_COLUMNS, *TIME_COLUMNS, "id", "resource_id", "revision_end"})
+"""What a filter may name of every resource; further names are attributes of its type."""
 SYMBOLS: Mapping[Operator, LiteralString] = {
     Operator.EQ: " IS NOT DISTINCT FROM ",
     Operator.NE: " IS DISTINCT FROM ",
