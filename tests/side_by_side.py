@@ -22,6 +22,7 @@ SHARING = {
         "tests/journeys/test_agent_on_guests.py",
         "tests/contract/test_hypervisor.py",
         "tests/contract/test_traffic_of_guests.py",
+        "tests/contract/test_compute_full_disk.py",
         "tests/contract/test_boot_epochs.py",
         "tests/contract/test_network_isolation.py",
     ),
@@ -31,6 +32,7 @@ SHARING = {
         "tests/browser/test_hard_contents.py",
         "tests/browser/test_looks.py",
         "tests/browser/test_signing_in.py",
+        "tests/browser/test_away_and_back.py",
     ),
 }
 """What there is one of, and whose tests therefore follow one another: this machine's room for guests, the cloud that the browser looks at.

@@ -7,6 +7,14 @@ describe("reasons", () => {
     expect(reasonIn("en", "at 04:21:01 UTC, 2 of 3.5").text).toBe("at 04:21:01 UTC, 2 of 3.5");
   });
 
+  it("tell moments on the reader's clock, as the rest of the page does", () => {
+    const inTokyo = (utc: Date) => utc.toLocaleTimeString("en-GB", { timeZone: "Asia/Tokyo" });
+    const reason = "the group cools down until 16:43:51 UTC";
+    expect(reasonIn("en", reason, inTokyo).text).toBe("the group cools down until 01:43:51");
+    expect(reasonIn("ja", reason, inTokyo).text).toBe("グループは 01:43:51 までクールダウン中です");
+    expect(reasonIn("en", "tried at 99:99:99 UTC", inTokyo).text).toBe("tried at 99:99:99 UTC");
+  });
+
   it("keep to the grammar of one", () => {
     expect(reasonIn("en", "Remaining as ok due to 1 samples inside threshold, most recent: 8.07").text).toBe(
       "Remaining as ok due to 1 sample inside threshold, most recent: 8.07",

@@ -1,12 +1,14 @@
 """The page with what real projects have: names without end, an action that is gone, an adjusted invoice; and with no mouse at hand."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from alarms.cpu_percent import cpu_percent_rule
 from alarms.model import Actions, AlarmSpec, ComparisonOperator
@@ -26,13 +28,17 @@ from orchestration import alarm_actions
 from scaling import service as scaling
 from scaling.model import AdjustmentType, GroupSpec, LaunchTemplate, PolicySpec
 from tests.browser.cloud import FLAVOR_ID, Account
-from tests.browser.conftest import DESKTOP, PHONE, Served, Visit
+from tests.browser.conftest import DESKTOP, PHONE, SMALL_PHONE, Served, Visit
 from tests.browser.test_looks import keep_picture, overflow, violations
 
 pytestmark = pytest.mark.browser
 
 LONG = "an-instance-whose-name-nobody-wanted-to-end-" * 5
 WIDE = "高負荷処理用インスタンス・本番環境・東京リージョン・夜間バッチ専用" * 3
+REQUEST_S_MAX = 60
+STOPS_MAX = 200
+CROWD = 200
+QUESTIONS_AT_ONCE_MAX = 16
 RIGHT_TO_LEFT = "خادم-الويب-الرئيسي 🚀 <b>bold</b>"
 
 
@@ -44,16 +50,23 @@ class Project:
     caller: Caller
 
 
-@pytest.fixture(scope="module")
-def project(served: Served) -> Project:
-    """A member of a new project, made by the API as an operator does."""
-    name, password = f"hard-{uuid4().hex[:8]}", "a long password"
-    with httpx2.Client(base_url=f"{served.url}/identity/v3", trust_env=False, timeout=30) as client:
+@contextmanager
+def administrator(served: Served) -> Generator[httpx2.Client]:
+    """A client of Keystone's API as the administrator."""
+    with httpx2.Client(base_url=f"{served.url}/identity/v3", trust_env=False, timeout=REQUEST_S_MAX) as client:
         user = {"name": served.admin.username, "domain": {"id": "default"}, "password": served.admin.password}
         scope = {"project": {"name": "admin", "domain": {"id": "default"}}}
         asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
         token = client.post("/auth/tokens", json=asked).headers["x-subject-token"]
         client.headers["X-Auth-Token"] = token
+        yield client
+
+
+@pytest.fixture(scope="module")
+def project(served: Served) -> Project:
+    """A member of a new project, made by the API as an operator does."""
+    name, password = f"hard-{uuid4().hex[:8]}", "a long password"
+    with administrator(served) as client:
         project_id = client.post("/projects", json={"project": {"name": name, "domain_id": "default"}}).json()[
             "project"
         ]["id"]
@@ -165,7 +178,7 @@ def test_everything_is_reached_by_keyboard_and_the_focus_is_always_seen(visit: V
     expect(page.locator("tfoot")).to_be_visible()
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
     stops: list[str] = []
-    for _ in range(60):
+    for _ in range(STOPS_MAX):
         page.keyboard.press("Tab")
         stops.append(focused(page))
         if stops[-1].startswith("BODY") and len(stops) > 5:
@@ -175,3 +188,62 @@ def test_everything_is_reached_by_keyboard_and_the_focus_is_always_seen(visit: V
     reached = "\n".join(stops)
     for wanted in ("Sign out", "15 min", "Table", "History", "API reference", "Filter instances"):
         assert wanted in reached, f"{wanted} is not reached:\n{reached}"
+
+
+def test_a_user_without_a_project_is_told_so_and_nothing_is_asked_for(
+    visit: Visit, served: Served, axe_source: str
+) -> None:
+    name, password = f"lone-{uuid4().hex[:8]}", "a long password"
+    with administrator(served) as client:
+        user = {"name": name, "domain_id": "default", "password": password}
+        client.post("/users", json={"user": user}).raise_for_status()
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(request.url))
+    page = visit.open()
+    page.locator("input[name=username]").fill(name)
+    page.locator("input[name=password]").fill(password)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="No project yet")).to_be_visible()
+    assert violations(page, axe_source) == []
+    assert [url for url in asked if "/v1/" in url and not url.endswith("/v1/session")] == []
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("input[name=username]")).to_be_visible()
+
+
+def multiply(route: Route) -> None:
+    """Answer as a project that has many of the instances that there are, and more than a page of them."""
+    answer = route.fetch().json()
+    one = next(item for item in answer["items"] if item["status"] == "ACTIVE")
+    crowd = [one | {"id": str(UUID(int=n)), "name": f"node-{n}", "scaling_group_id": None} for n in range(CROWD)]
+    route.fulfill(json={"items": crowd, "next": "more"})
+
+
+@pytest.mark.parametrize(
+    "visit",
+    [pytest.param({"viewport": size}, id=name) for name, size in (("desktop", DESKTOP), ("phone", SMALL_PHONE))],
+    indirect=True,
+)
+def test_a_crowd_of_instances_fits_can_be_searched_and_is_not_asked_for_one_by_one(
+    visit: Visit, axe_source: str, request: pytest.FixtureRequest
+) -> None:
+    visit.page.route("**/v1/instances?*", multiply)
+    subjects: set[str] = set()
+
+    def note_question(asked: Request) -> None:
+        if "/cpu-percent?" in asked.url:
+            subjects.add(asked.url.partition("_id=")[2].partition("&")[0])
+
+    visit.page.on("request", note_question)
+    page = visit.sign_in(visit.served.demo)
+    table = page.get_by_role("region", name="Instances", exact=True)
+    expect(table.get_by_text(f"more than {CROWD} instances")).to_be_visible()
+    expect(table.locator("tbody tr")).to_have_count(CROWD)
+    expect(page.get_by_text(f"of the first {CROWD}")).to_be_visible()
+    table.get_by_role("searchbox").fill("node-199")
+    expect(table.locator("tbody tr")).to_have_count(1)
+    table.get_by_role("searchbox").fill("")
+    expect(table.locator("tbody tr")).to_have_count(CROWD)
+    assert len(subjects) <= QUESTIONS_AT_ONCE_MAX
+    keep_picture(page, f"crowd-{request.node.callspec.id}")
+    assert overflow(page) <= 0
+    assert violations(page, axe_source) == []

@@ -1,10 +1,11 @@
 """How the page looks: both languages, both themes, desktop and phone; each is checked for accessibility and kept as a picture."""
 
+import re
 from itertools import product
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, SCREENSHOTS, Visit
 
@@ -114,3 +115,67 @@ def test_nothing_moves_for_those_who_asked_for_less_motion(visit: Visit, request
     expect(page.locator("[data-state=live]")).to_be_visible()
     duration = page.evaluate("getComputedStyle(document.querySelector('[data-state=live] > span')).animationDuration")
     assert (duration == "0s") == (wish["reduced_motion"] == "reduce")
+
+
+RECORD_LETTERS = """() => {
+  const draw = CanvasRenderingContext2D.prototype.fillText;
+  let smallest = Infinity;
+  CanvasRenderingContext2D.prototype.fillText = function (...text) {
+    smallest = Math.min(smallest, Number.parseFloat(/([\\d.]+)px/.exec(this.font)[1]));
+    document.documentElement.dataset.letterPx = smallest;
+    return draw.apply(this, text);
+  };
+}"""
+LETTER_PX_MIN = 11
+MOVED_PX_MAX = 3
+"""What a browser does not count as a shift of the layout."""
+
+
+@pytest.mark.parametrize("visit", [{"device_scale_factor": 1}, {"device_scale_factor": 2}], indirect=True)
+def test_the_charts_letters_are_as_large_on_a_dense_screen(visit: Visit, request: pytest.FixtureRequest) -> None:
+    density: int = request.node.callspec.params["visit"]["device_scale_factor"]
+    visit.page.add_init_script(f"({RECORD_LETTERS})()")
+    page = visit.sign_in(visit.served.demo)
+    expect(page.get_by_text("Above the 60% threshold")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("data-letter-px", re.compile(r"\d"))
+    assert float(page.evaluate("document.documentElement.dataset.letterPx")) >= LETTER_PX_MIN * density
+
+
+def top_of(region: Locator) -> float:
+    """How far from the window's top a region begins."""
+    box = region.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+def test_nothing_moves_while_another_range_is_on_its_way(visit: Visit) -> None:
+    page = visit.sign_in(visit.served.demo)
+    below = page.get_by_role("region", name="Instances", exact=True)
+    expect(page.locator("canvas")).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+
+    def hold(_: Route) -> None:
+        """Leave the question open."""
+
+    page.route("**/v1/series/cpu-percent?*", hold)
+    before = top_of(below)
+    page.get_by_role("button", name="6 h", exact=True).click()
+    expect(page.locator("canvas")).to_have_count(0)
+    assert abs(top_of(below) - before) < MOVED_PX_MAX
+
+
+@pytest.mark.parametrize("visit", [{"color_scheme": "dark"}], indirect=True)
+def test_paper_is_light_and_shows_what_cannot_be_scrolled_or_pressed_there(visit: Visit) -> None:
+    page = visit.sign_in(visit.served.demo)
+    expect(page.locator("canvas")).to_be_visible()
+    page.get_by_role("button", name="Dark").click()
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    expect(page.get_by_text("As of")).to_be_visible()
+    expect(page.get_by_text("Sign out")).to_be_hidden()
+    expect(page.get_by_role("button", name="Dark")).to_be_hidden()
+    keep_picture(page, "paper")
+    assert overflow(page) <= 0
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"

@@ -108,9 +108,15 @@ const JAPANESE: readonly Form[] = [
   ],
 ];
 
-/** A reason in the reader's language where its form is known, with numbers as people say them. */
-export function reasonIn(language: string, given: string): Reason {
-  const reason = given.replace(LONG_FRACTION, "$1");
+const UTC_MOMENT = /\b([01]\d|2[0-3]):[0-5]\d:[0-5]\d UTC\b/g;
+
+/** Today's moment of that name: the API leaves the date out, since it is at most minutes away. */
+const momentOf = (named: string): Date => new Date(`${new Date().toISOString().slice(0, 10)}T${named.slice(0, 8)}Z`);
+
+/** A reason in the reader's language where its form is known, with numbers as people say them and moments as `clock` tells them. */
+export function reasonIn(language: string, given: string, clock?: (at: Date) => string): Reason {
+  const inNumbers = given.replace(LONG_FRACTION, "$1");
+  const reason = clock === undefined ? inNumbers : inNumbers.replace(UTC_MOMENT, (named) => clock(momentOf(named)));
   if (language !== "ja") return { text: inGrammar(reason), language: "en" };
   for (const [form, say] of JAPANESE) {
     const match = form.exec(reason);
