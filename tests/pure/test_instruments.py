@@ -54,7 +54,7 @@ def a_child(folder: Path, role: str, count: int, then: str = "stay") -> "subproc
 
 
 def end(child: "subprocess.Popen[str]") -> None:
-    child.communicate("\n", timeout=20)
+    child.communicate("\n", timeout=120)
 
 
 def things(counted: Counted) -> float:

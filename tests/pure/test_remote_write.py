@@ -1,7 +1,8 @@
 """Reading Prometheus' remote write: what is kept, what is left out and told of, and what is refused."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cramjam
 import pytest
@@ -23,6 +24,11 @@ def packed(*series: tuple[dict[str, str], Sequence[tuple[float, int]]]) -> bytes
     return bytes(cramjam.snappy.compress_raw(message.SerializeToString()))
 
 
+def told_in(logged: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What was told of remote writes; another thread of this process may tell of something else meanwhile."""
+    return [one for one in logged if one["event"].startswith("remote_write")]
+
+
 def test_values_that_are_no_numbers_are_passed_over_and_those_too_large_are_counted() -> None:
     body = packed(
         ({"__name__": "up"}, [(1.0, 1_000), (math.nan, 2_000), (math.inf, 3_000), (-1e308, 4_000)]),
@@ -34,7 +40,7 @@ def test_values_that_are_no_numbers_are_passed_over_and_those_too_large_are_coun
         WrittenSeries({"__name__": "up"}, (1_000_000,), (1.0,), 2),
         WrittenSeries({"__name__": "down"}, (1_000_000,), (0.0,)),
     ]
-    assert logged == [], "reading is pure"
+    assert told_in(logged) == [], "reading is pure"
 
 
 def test_what_is_left_out_is_told_once_a_message() -> None:
@@ -42,7 +48,7 @@ def test_what_is_left_out_is_told_once_a_message() -> None:
     with capture_logs() as logged:
         tell_left_out(series)
         tell_left_out(series[:1])
-    assert [(one["event"], one["values"], one["series"], one["first"]) for one in logged] == [
+    assert [(one["event"], one["values"], one["series"], one["first"]) for one in told_in(logged)] == [
         ("remote_write.left_out", 6, 3, "m1")
     ]
 
