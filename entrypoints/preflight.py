@@ -16,6 +16,7 @@ from foundation.settings import Settings
 
 ANSWER_TIMEOUT_S = 5
 DATABASE_PORT = 5432
+DATABASE_ENCODING = "UTF8"
 
 
 def read_settings() -> Settings | str:
@@ -65,10 +66,16 @@ def ask_database(url: str) -> str:
     try:
         with psycopg.connect(url, connect_timeout=ANSWER_TIMEOUT_S) as connection:
             connection.execute("SELECT 1")
+            encoding = connection.info.parameter_status("server_encoding")
     except psycopg.Error as error:
         reason = str(error).strip().partition("\n")[0].rpartition(" failed: ")[2]
         what = "refuses us" if "FATAL:" in reason else "does not answer"
         return f"The database that NEPHO_DATABASE_URL names, {place}, {what} ({reason})."
+    if encoding != DATABASE_ENCODING:
+        return (
+            f"The database that NEPHO_DATABASE_URL names, {place}, is encoded in {encoding}, which cannot hold every name: "
+            f"make it anew with TEMPLATE template0 ENCODING '{DATABASE_ENCODING}'."
+        )
     return ""
 
 

@@ -5,11 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from entrypoints import preflight
 from entrypoints.supervision import reason_in, run_once
+from foundation.ids import new_hex_id
 from provision import redis_server
+from tests.conftest import with_database
 from tests.contract.conftest import spare_port
 
 TIMEOUT_S = 180.0
@@ -51,6 +55,19 @@ def test_a_database_that_refuses_says_why(cluster_url: str):
     assert "refuses us" in sentence
     assert 'database "nowhere" does not exist' in sentence
     assert preflight.ask_database(cluster_url) == ""
+
+
+def test_a_database_that_cannot_hold_every_script_is_refused(cluster_url: str):
+    name = f"latin_{new_hex_id()}"
+    made = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'")
+    with psycopg.connect(cluster_url, autocommit=True) as connection:
+        connection.execute(made.format(sql.Identifier(name)))
+    sentence = preflight.ask_database(with_database(cluster_url, name))
+    with psycopg.connect(cluster_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    assert f"names, {name} on " in sentence
+    assert "is encoded in LATIN1" in sentence
+    assert "ENCODING 'UTF8'" in sentence
 
 
 def test_what_is_no_database_url_is_said():
