@@ -1,9 +1,11 @@
 """Flavors and their extra specs."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import QueryParams
 
 from api.authentication import RequestCaller
 from api.body import JsonBody, body_of, new_router, validated
@@ -19,6 +21,17 @@ from foundation.database import Transaction
 from foundation.errors import Invalid
 from identity import policy
 from identity.model import Caller
+
+SORT_KEYS: Mapping[str, Callable[[Flavor], str | int]] = {
+    "flavorid": lambda flavor: flavor.id,
+    "id": lambda flavor: flavor.id,
+    "name": lambda flavor: flavor.name,
+    "memory_mb": lambda flavor: flavor.ram_mib,
+    "vcpus": lambda flavor: flavor.vcpus,
+    "root_gb": lambda flavor: flavor.disk_gib,
+    "created_at": lambda flavor: flavor.created_at.isoformat(),
+}
+SORT_KEYS_MAX = 8
 
 router = new_router("/v2.1")
 
@@ -70,6 +83,7 @@ def list_page(
     found = list(service.list_flavors(tx, caller=caller, is_public=read_is_public(query.get("is_public"))))
     found = [f for f in found if f.ram_mib >= read_least(query.get("minRam"), "minRam")]
     found = [f for f in found if f.disk_gib >= read_least(query.get("minDisk"), "minDisk")]
+    found = sort_flavors(found, query)
     if page.marker is not None:
         ids = [flavor.id for flavor in found]
         if page.marker not in ids:
@@ -80,6 +94,18 @@ def list_page(
         return shown, {}
     href = next_url(request, limit=page.limit, marker=shown[-1].id)
     return shown, {"flavors_links": [{"rel": "next", "href": href}]}
+
+
+def sort_flavors(flavors: Sequence[Flavor], query: QueryParams) -> list[Flavor]:
+    """Order flavors as asked, else by id as Nova does: programs that take the first one get the same whatever else is made."""
+    keys, directions = query.getlist("sort_key") or ["flavorid"], query.getlist("sort_dir") or ["asc"]
+    ordered = sorted(flavors, key=lambda flavor: flavor.id)
+    for place, key in reversed(list(enumerate(keys[:SORT_KEYS_MAX]))):
+        direction = directions[min(place, len(directions) - 1)]
+        if key not in SORT_KEYS or direction not in ("asc", "desc"):
+            raise Invalid(f"flavors are sorted by {', '.join(SORT_KEYS)}, asc or desc", field="sort_key")
+        ordered.sort(key=SORT_KEYS[key], reverse=direction == "desc")
+    return ordered
 
 
 def read_least(text: str | None, field: str) -> int:

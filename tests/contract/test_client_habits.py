@@ -126,3 +126,22 @@ def test_access_to_a_private_flavor_and_quotas_of_volumes_are_refused_in_a_sente
     quota = member.client.put("/volume/v3/os-quota-sets/x", json={"quota_set": {"volumes": 5}}, headers=headers)
     assert quota.status_code == 403
     assert "no volumes" in quota.text
+
+
+def test_flavors_come_in_the_order_of_their_ids_or_as_asked(client: TestClient, cloud: StoryCloud) -> None:
+    admin = a_member(client, cloud, "admin")
+    name = f"tiny-{admin.server_id[-12:]}"
+    body = {"flavor": {"name": name, "ram": 1, "vcpus": 1, "disk": 1, "id": f"z{name}"}}
+    assert admin.ask("POST", "/flavors", body).status_code == 200
+
+    def listed(query: str = "") -> list[str]:
+        return [flavor["id"] for flavor in admin.ask("GET", f"/flavors{query}").json()["flavors"]]
+
+    assert listed() == sorted(listed())
+    assert listed()[0] == "0"
+    assert listed("?sort_key=memory_mb")[0] == f"z{name}"
+    assert listed("?sort_key=memory_mb&sort_dir=desc")[-1] == f"z{name}"
+    assert listed("?sort_dir=desc") == listed()[::-1]
+    assert listed(f"?limit=1&marker={listed()[0]}") == [listed()[1]]
+    assert admin.ask("GET", "/flavors?sort_key=nonsense").status_code == 400
+    assert admin.ask("GET", "/flavors?sort_dir=up").status_code == 400
