@@ -11,6 +11,7 @@ from uuid import UUID
 from billing.canonical import canonical_json, digest_of
 from billing.invoicing import METER_ORDER
 from billing.model import Charge, Invoice, InvoiceId, InvoiceLine, PriceVersion, PriceVersionId
+from billing.rating import exact_sum
 
 LineTerms: TypeAlias = tuple[str, UUID, str, str, PriceVersionId, Decimal, Decimal]
 
@@ -47,22 +48,22 @@ class Balance:
     @property
     def known(self) -> Decimal:
         """The quantity by all facts."""
-        return sum((charge.quantity for charge in self.charges), Decimal(0))
+        return exact_sum(charge.quantity for charge in self.charges)
 
     @property
     def billed_before(self) -> Decimal:
         """The quantity on the original."""
-        return sum((line.base_quantity for line in self.billed), Decimal(0))
+        return exact_sum(line.base_quantity for line in self.billed)
 
     @property
     def carried_before(self) -> Decimal:
         """The quantity on later final invoices, with its sign."""
-        return sum((line.base_quantity for line in self.carried), Decimal(0))
+        return exact_sum(line.base_quantity for line in self.carried)
 
     @property
     def missing(self) -> Decimal:
         """What is owed still; negative where too much was charged."""
-        return self.known - self.billed_before - self.carried_before
+        return exact_sum((self.known, self.billed_before.copy_negate(), self.carried_before.copy_negate()))
 
 
 def terms_of(line: InvoiceLine) -> LineTerms:

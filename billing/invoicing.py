@@ -23,6 +23,7 @@ from billing.model import (
     Rated,
     Statement,
 )
+from billing.rating import exact_sum
 from foundation.interval import TimeInterval
 from foundation.money import MONEY_CONTEXT, currency_exponent, round_exact
 
@@ -54,8 +55,8 @@ def compose_statement(
         ]
         exact += [replace(line, number=number) for number, line in enumerate(adjustments, start=len(exact) + 1)]
         lines, taxes = round_by_rate(exact, account=account)
-        subtotal = sum((tax.base for tax in taxes), Decimal(0))
-        tax_total = sum((tax.tax for tax in taxes), Decimal(0))
+        subtotal = exact_sum(tax.base for tax in taxes)
+        tax_total = exact_sum(tax.tax for tax in taxes)
     statement = Statement(
         account=account,
         period=period,
@@ -66,7 +67,7 @@ def compose_statement(
         windows=tuple(windows),
         subtotal=subtotal,
         tax_total=tax_total,
-        total=subtotal + tax_total,
+        total=exact_sum((subtotal, tax_total)),
         adjusted=tuple(adjusted),
         earlier_invoices_left=earlier_invoices_left,
     )
@@ -102,7 +103,7 @@ def compose_line(charges: Sequence[Charge], *, number: int, tax_rate: Decimal) -
         flavor_name=first.flavor_name,
         started_at=min(c.interval.start for c in charges),
         ended_at=max(c.interval.end for c in charges),
-        base_quantity=sum((c.quantity for c in charges), Decimal(0)),
+        base_quantity=exact_sum(c.quantity for c in charges),
         base_unit=first.base_unit,
         unit=first.unit,
         unit_price=first.unit_price,
@@ -155,5 +156,5 @@ def assert_statement_foots(statement: Statement, rated: Rated) -> None:
     charged = sum((charge.amount for charge in rated.charges), Fraction(0))
     assert statement.usage_exact == charged, "the lines are all of the charges"
     assert sum(line.charge_count for line in statement.lines if not line.is_adjustment) == len(rated.charges)
-    assert sum((line.amount for line in statement.lines), Decimal(0)) == statement.subtotal
-    assert statement.total == statement.subtotal + statement.tax_total
+    assert exact_sum(line.amount for line in statement.lines) == statement.subtotal
+    assert statement.total == exact_sum((statement.subtotal, statement.tax_total))

@@ -209,7 +209,7 @@ class InvoiceLine:
 
     @property
     def is_adjustment(self) -> bool:
-        """Tell whether the line corrects an earlier invoice; its quantity is then a difference, and may be negative."""
+        """Tell whether the line corrects an earlier invoice: its quantity is then a difference. What was counted may be negative without."""
         return self.adjusts_invoice_id is not None
 
     @property

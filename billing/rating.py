@@ -40,6 +40,12 @@ EXACT_SUMS = Context(prec=600, traps=[Inexact])
 """Wide enough to add up usage of any size to the last digit, charged or not."""
 
 
+def exact_sum(quantities: Iterable[Decimal]) -> Decimal:
+    """Add quantities to the last digit, whatever their size: a Decimal's usual 28 digits would round in silence."""
+    with localcontext(EXACT_SUMS):
+        return sum(quantities, Decimal(0))
+
+
 def rate_usage(records: Iterable[UsageRecord], *, windows: Sequence[PriceWindow], zone: ZoneInfo) -> Rated:
     """Charge usage at the prices of each window; pure, and the same for every order and split of the records.
 

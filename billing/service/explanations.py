@@ -11,6 +11,7 @@ from billing.adjustments import Balance, balances_of, proof_of, terms_of
 from billing.errors import InvoiceLineNotFound
 from billing.invoicing import compose_line, line_key
 from billing.model import Charge, Invoice, InvoiceId, InvoiceLine, PriceVersion
+from billing.rating import EXACT_SUMS
 from billing.service.adjustments import read_each
 from billing.service.invoices import get_invoice
 from billing.service.rated import STATE_METERS, kept_quantity, rate_meter
@@ -50,8 +51,12 @@ class HourEvidence:
 
 @dataclass(frozen=True, slots=True)
 class CounterEvidence:
-    """The hours of a counter line and, from an instant on, the raw samples; `next_from` is where to go on."""
+    """The hours of a counter line and, from an instant on, the raw samples; `next_from` is where to go on.
 
+    `quantity` is what they come to as it is priced: of each price window by itself no more digits are kept than a line holds.
+    """
+
+    quantity: Decimal
     hours: tuple[HourEvidence, ...]
     samples: tuple[SampleIncrease, ...]
     next_from: datetime | None
@@ -147,7 +152,7 @@ def adjustment_evidence(line: InvoiceLine, balance: Balance) -> AdjustmentEviden
 
 def is_balance_proven(line: InvoiceLine, balance: Balance, counter: CounterEvidence | None) -> bool:
     """Tell whether what was read again leaves what the line charges, by the same proof."""
-    foots = counter is None or kept_quantity(sum((h.increase for h in counter.hours), Decimal(0))) == balance.known
+    foots = counter is None or counter.quantity == balance.known
     return balance.missing == line.base_quantity and proof_of(balance) == line.usage_digest and foots
 
 
@@ -192,7 +197,7 @@ def is_proven(line: InvoiceLine, charges: Sequence[Charge], counter: CounterEvid
     if not charges:
         return False
     again = compose_line(sorted(charges, key=line_key), number=line.number, tax_rate=line.tax_rate)
-    foots = counter is None or kept_quantity(sum((h.increase for h in counter.hours), Decimal(0))) == line.base_quantity
+    foots = counter is None or counter.quantity == line.base_quantity
     return again.base_quantity == line.base_quantity and again.usage_digest == line.usage_digest and foots
 
 
@@ -219,28 +224,26 @@ class CounterReading:
             unit=self.line.base_unit,
         )
 
-    def each(self, parts: Sequence[TimeInterval]) -> Iterator[SampleIncrease]:
-        """Read all samples of the parts page by page, so that a month is never in memory at once.
+    def each(self, part: TimeInterval) -> Iterator[SampleIncrease]:
+        """Read all samples of a part page by page, so that a month is never in memory at once.
 
         A page begins at an instant, or within one that has more samples than a page: as many events may have come at once.
         """
-        for part in parts:
-            start, skipped = part.start, 0
-            for _ in range(SAMPLE_PAGES_MAX):
-                page = self.samples(TimeInterval(start, part.end), limit=SAMPLES_PAGE, skipped=skipped)
-                if len(page) < SAMPLES_PAGE:
-                    yield from page
-                    break
-                last = page[-1].observed_at
-                whole = [sample for sample in page if sample.observed_at < last]
-                if whole:
-                    yield from whole
-                    start, skipped = last, 0
-                else:
-                    yield from page
-                    start, skipped = last, skipped + len(page) if start == last else len(page)
+        start, skipped = part.start, 0
+        for _ in range(SAMPLE_PAGES_MAX):
+            page = self.samples(TimeInterval(start, part.end), limit=SAMPLES_PAGE, skipped=skipped)
+            if len(page) < SAMPLES_PAGE:
+                yield from page
+                return
+            last = page[-1].observed_at
+            whole = [sample for sample in page if sample.observed_at < last]
+            if whole:
+                yield from whole
+                start, skipped = last, 0
             else:
-                raise AssertionError(f"a line rests on more than {SAMPLES_PAGE * SAMPLE_PAGES_MAX} samples")
+                yield from page
+                start, skipped = last, skipped + len(page) if start == last else len(page)
+        raise AssertionError(f"a line rests on more than {SAMPLES_PAGE * SAMPLE_PAGES_MAX} samples")
 
 
 def explain_counter(
@@ -251,14 +254,19 @@ def explain_counter(
     counts: defaultdict[datetime, int] = defaultdict(int)
     shown: list[SampleIncrease] = []
     next_from: datetime | None = None
-    for sample in reading.each(parts):
-        hour = sample.observed_at.replace(minute=0, second=0, microsecond=0)
-        increases[hour] += sample.increase
-        counts[hour] += 1
-        if samples_from is None or sample.observed_at >= samples_from:
-            if len(shown) < limit:
-                shown.append(sample)
-            elif next_from is None:
-                next_from = sample.observed_at
+    quantity = Decimal(0)
+    for part in parts:
+        of_part = Decimal(0)
+        for sample in reading.each(part):
+            hour = sample.observed_at.replace(minute=0, second=0, microsecond=0)
+            increases[hour] = EXACT_SUMS.add(increases[hour], sample.increase)
+            of_part = EXACT_SUMS.add(of_part, sample.increase)
+            counts[hour] += 1
+            if samples_from is None or sample.observed_at >= samples_from:
+                if len(shown) < limit:
+                    shown.append(sample)
+                elif next_from is None:
+                    next_from = sample.observed_at
+        quantity = EXACT_SUMS.add(quantity, kept_quantity(of_part))
     hours = tuple(HourEvidence(hour, increases[hour], counts[hour]) for hour in sorted(increases))
-    return CounterEvidence(hours, tuple(shown), next_from)
+    return CounterEvidence(quantity, hours, tuple(shown), next_from)

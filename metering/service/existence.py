@@ -75,7 +75,18 @@ def existence_usage(
     """Return each resource's size times its seconds, as usage of the time meter called `name`."""
     segments = existence_segments(tx, project_id=project_id, meter=asked.meter, interval=interval, as_of=as_of)
     wanted = [segment for segment in segments if asked.grade in (None, segment.grade)]
-    return [usage_of(list(group), name=name) for _, group in groupby(wanted, key=lambda s: (s.resource_id, s.unit))]
+    by_unit = sorted(wanted, key=resource_and_unit)
+    return [usage_of(list(group), name=name) for _, group in groupby(by_unit, key=resource_and_unit)]
+
+
+def resource_and_unit(segment: ExistenceSegment) -> tuple[UUID, str]:
+    """Return what is one usage: the sizes of a resource that were told in one unit."""
+    return (segment.resource_id, segment.unit)
+
+
+def time_unit(unit: str) -> str:
+    """Return the unit of a size's time."""
+    return f"{unit}*s"
 
 
 def usage_of(segments: Sequence[ExistenceSegment], *, name: str) -> ResourceUsage:
@@ -87,7 +98,7 @@ def usage_of(segments: Sequence[ExistenceSegment], *, name: str) -> ResourceUsag
         original_resource_id=first.original_resource_id,
         instance_id=None,
         meter=name,
-        unit=f"{first.unit}*s",
+        unit=time_unit(first.unit),
         quantity=total_unit_seconds(segments),
         sample_count=len(segments),
         first_observed_at=first.started_at,
@@ -106,12 +117,20 @@ def existence_increases(
     as_of: Snapshot | None,
     limit: int,
     skipped: int = 0,
+    unit: str | None = None,
 ) -> list[SampleIncrease]:
-    """Return the same hour by hour, as increases that begin at the hour or where the segment does; a part of the list."""
+    """Return the same hour by hour, as increases that begin at the hour or where the segment does; a part of the list.
+
+    Where a unit is named, only what was told in it.
+    """
     segments = existence_segments(
         tx, project_id=project_id, meter=asked.meter, interval=interval, as_of=as_of, resource_id=resource_id
     )
-    wanted = (segment for segment in segments if asked.grade in (None, segment.grade))
+    wanted = (
+        segment
+        for segment in segments
+        if asked.grade in (None, segment.grade) and unit in (None, time_unit(segment.unit))
+    )
     return [
         SampleIncrease(
             observed_at=piece.started_at,

@@ -76,6 +76,7 @@ def counter_samples(
             as_of=as_of,
             limit=min(limit, INCREASES_MAX),
             skipped=skipped,
+            unit=unit,
         )
         if pieces:
             return pieces

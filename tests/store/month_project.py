@@ -70,9 +70,13 @@ def tariffs() -> tuple[Tariff, Tariff, Tariff]:
         flavors={},
         size=(Decimal(3), Decimal("0.7")),
         disk=None,
-        counters={**cheap.counters, OUTGOING: (Decimal(25), MIB)},
+        counters={"volume.size.time": (Decimal(5), Decimal(86_400)), OUTGOING: (Decimal(25), MIB)},
     )
-    graded = {"volume.size.time@ssd": (Decimal(9), Decimal(3600)), OUTGOING: (Decimal("0.1"), GIB)}
+    graded = {
+        "volume.size.time@ssd": (Decimal(9), Decimal(3600)),
+        OUTGOING: (Decimal("0.1"), GIB),
+        TOKENS: (Decimal(2), Decimal(1)),
+    }
     moved = Tariff("moved", {"m1.large": Decimal(7)}, None, {}, {"paused": Decimal(2)}, Decimal(31), graded)
     return cheap, dear, moved
 

@@ -1,4 +1,4 @@
-"""Counts that no invoice can hold, and corrections that take back more than was used: neither keeps the rest from being billed."""
+"""Counts of any size and sign: what no invoice can hold is left out, what takes back more than was used is a credit, and no digit is lost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +26,10 @@ from foundation.database import Pool, transaction
 from foundation.ids import new_hex_id, new_id
 from foundation.interval import TimeInterval
 from identity.policy import product_caller
+from metering.existence import ResourceEvent
 from metering.model import Sample
 from metering.service import ingest_samples
+from metering.service.existence import record_resource_event
 from tests.event_builders import make_meter, outcomes, send, wire
 from tests.metering_builders import T0, at
 
@@ -144,3 +146,70 @@ def test_a_month_of_nothing_but_a_correction_is_a_credit_and_late_use_takes_it_b
     assert (line.is_adjustment, line.base_quantity, invoice.total) == (True, 100, 200)
     assert explained.adjustment is not None
     assert (explained.adjustment.known, explained.adjustment.billed) == (20, -80)
+
+
+def test_digits_that_are_not_kept_are_left_out_of_each_price_window_alike_and_the_line_is_explained(
+    project: Project,
+) -> None:
+    with transaction(project.pool) as tx:
+        other = create_price_plan(tx, name=f"other {project.project_id}", currency="JPY", now=T0, by=BY)
+        tokens = CounterPrice(project.meter, "token", "token", Decimal(1), Decimal(5))
+        add_price_version(tx, other.id, [tokens], effective_from=T0, now=T0, by=BY)
+        assign_plan(tx, project.project_id, other.id, effective_from=T0, now=T0, by=BY)
+    project.emits([(second, 1.4e-12) for second in (60, 20 * 86_400)])
+    invoice = project.close(MONTH)
+    project.emits([(61, 1.4e-12)])
+    with transaction(project.pool) as tx:
+        (line,) = invoice_lines(tx, invoice.id)
+    assert (line.charge_count, line.base_quantity) == (2, Decimal("2E-12"))
+    carrier = project.close(NEXT)
+    with transaction(project.pool) as tx:
+        (line,) = invoice_lines(tx, carrier.id)
+    assert line.base_quantity == Decimal("2E-12")
+
+
+def test_large_sums_lose_no_digit_on_their_way_through_an_adjustment_and_its_explanation(project: Project) -> None:
+    project.emits([(second, 9e15) for second in range(2_000)])
+    project.emits([(3_000, 0.123456789012)])
+    project.close(MONTH)
+    project.emits([(4_000, 0.000000000001)])
+    carrier = project.close(NEXT)
+    with transaction(project.pool) as tx:
+        (line,) = invoice_lines(tx, carrier.id)
+        explained = explain_line(tx, carrier.id, line.number)
+    assert line.base_quantity == Decimal("1E-12")
+    assert explained.counter is not None
+    assert explained.counter.hours[0].increase == Decimal("18000000000000000000.123456789012")
+
+
+def test_a_volume_whose_sizes_come_in_two_units_has_a_line_for_each_that_is_explained(project: Project) -> None:
+    volume = new_id()
+    with transaction(project.pool) as tx:
+        plan = create_price_plan(tx, name=f"volumes {project.project_id}", currency="JPY", now=T0, by=BY)
+        price = CounterPrice("volume.size.time", "GiB*s", "GiB*day", Decimal(86_400), Decimal(7))
+        add_price_version(tx, plan.id, [price], effective_from=T0, now=T0, by=BY)
+        assign_plan(tx, project.project_id, plan.id, effective_from=T0, now=T0, by=BY)
+        for day, unit in enumerate(("GiB", "GB", "GiB", "GB")):
+            event = ResourceEvent(
+                event_id=new_id(),
+                resource_id=volume,
+                resource_type="volume",
+                original_resource_id=str(volume),
+                project_id=project.project_id,
+                user_id=None,
+                kind="volume.resize.end",
+                meter="volume.size",
+                unit=unit,
+                is_end=False,
+                size=Decimal(2),
+                grade="",
+                name="data",
+                observed_at=at(day * 86_400),
+            )
+            record_resource_event(tx, event, received_at=NOW)
+    invoice = project.close(MONTH)
+    with transaction(project.pool) as tx:
+        (line,) = invoice_lines(tx, invoice.id)
+        report = usage_report(tx, project_ids=[project.project_id], interval=MONTH, now=NOW)
+    assert (line.charge_count, line.base_quantity) == (1, 2 * 2 * 86_400)
+    assert [row.quantity for row in report.rows if row.unbilled_reason] == [Decimal(29 * 2 * 86_400)]

@@ -220,9 +220,9 @@ def test_the_cost_so_far_is_what_a_draft_says_with_what_it_carries_and_the_forec
     assert cost.forecast.subtotal == 8
 
 
-def test_the_database_refuses_a_negative_quantity_that_adjusts_nothing(cloud: Cloud) -> None:
+def test_the_database_refuses_negative_time_that_adjusts_nothing(cloud: Cloud) -> None:
     drafted = draft(cloud, 0)
-    with pytest.raises(psycopg.errors.CheckViolation, match="not_negative"), transaction(cloud.pool) as tx:
+    with pytest.raises(psycopg.errors.CheckViolation, match="time_is_not_negative"), transaction(cloud.pool) as tx:
         tx.execute(
             "UPDATE invoice_line SET base_quantity = -base_quantity, amount_unrounded = -amount_unrounded"
             " WHERE invoice_id = %s",

@@ -136,12 +136,13 @@ def assert_adds_up(explained: Explanation) -> None:
     """Assert that the segments or hours of an explanation add up to what is charged, less what was charged before."""
     assert explained.holds, explained.line
     if explained.counter is None:
-        known = sum((segment.quantity for segment in explained.segments), Decimal(0))
+        pieces = [segment.quantity for segment in explained.segments]
     else:
-        known = sum((hour.increase for hour in explained.counter.hours), Decimal(0))
-    before = explained.adjustment
-    charged = explained.line.base_quantity + (before.billed + before.carried if before is not None else 0)
-    assert abs(Fraction(known) - Fraction(charged)) < PLACE, explained.line
+        pieces = [hour.increase for hour in explained.counter.hours]
+    before, charged = explained.adjustment, Fraction(explained.line.base_quantity)
+    if before is not None:
+        charged += Fraction(before.billed) + Fraction(before.carried)
+    assert abs(sum(map(Fraction, pieces), Fraction(0)) - charged) < PLACE, explained.line
 
 
 def assert_reported(project: Project, place: int) -> None:
@@ -150,7 +151,7 @@ def assert_reported(project: Project, place: int) -> None:
     with transaction(project.pool) as tx:
         report = usage_report(tx, project_ids=[project.project_id], interval=month, now=project.afterwards)
     known = project.oracle.owed(project.told, start=month.start, end=month.end)
-    assert sum((row.amount for row in report.projects), Decimal(0)) == shown(known.amount)
+    assert sum((Fraction(row.amount) for row in report.projects), Fraction(0)) == Fraction(shown(known.amount))
     expected = reported(known)
     found: defaultdict[tuple[str, str, str, bool], Fraction] = defaultdict(Fraction)
     for row in report.rows:
