@@ -13,6 +13,7 @@ LOOK_AGAIN = frozenset(
         NoticeKind.SHUTTING_DOWN,
         NoticeKind.STOPPED,
         NoticeKind.CRASHED,
+        NoticeKind.STALLED,
         NoticeKind.REMOVED,
         NoticeKind.DISCONNECTED,
         NoticeKind.RECONNECTED,
@@ -20,7 +21,8 @@ LOOK_AGAIN = frozenset(
 )
 """Notices that make a look at the host worth while at once; of other changes there are too many, and most are ours."""
 
-ENDS = frozenset({NoticeKind.STOPPED, NoticeKind.CRASHED})
+ENDS = frozenset({NoticeKind.STOPPED, NoticeKind.CRASHED, NoticeKind.STALLED})
+BEGINNINGS = frozenset({NoticeKind.STARTED, NoticeKind.RESUMED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class HeardNotice:
 
 
 def ends_after(known: Mapping[UUID, datetime], heard: Iterable[HeardNotice]) -> dict[UUID, datetime]:
-    """Return when each guest ended, as far as it was heard: the first end counts, and a new start takes it back."""
+    """Return when each guest ended or stalled, as far as it was heard: the first end counts, and who starts or goes on takes it back."""
     ends = dict(known)
     for item in heard:
         instance_id = item.notice.instance_id
@@ -40,6 +42,6 @@ def ends_after(known: Mapping[UUID, datetime], heard: Iterable[HeardNotice]) -> 
             continue
         if item.notice.kind in ENDS:
             ends.setdefault(instance_id, item.heard_at)
-        elif item.notice.kind is NoticeKind.STARTED:
+        elif item.notice.kind in BEGINNINGS:
             ends.pop(instance_id, None)
     return ends

@@ -18,6 +18,10 @@ FAILURES_MAX = 5
 RETRY_DELAY_S_MIN = 2
 RETRY_DELAY_S_MAX = 300
 
+STALL_FAULT = (
+    f"The guest is held still: {StopReason.DISK_FULL.value}. It goes on where it was when there is room again."
+)
+
 FAULT_CODE = 500
 """Nova's code of a fault that is not the caller's."""
 
@@ -182,13 +186,18 @@ def unchanged(
 
 
 def transition_of_running(instance: Instance, evidence: Evidence, guest: ObservedInstance) -> Transition:
-    """A guest that runs is active from the start of its boot on; a reboot is done when the boot is another one."""
+    """A guest that runs is active from the start of its boot on, or since it was seen to go on; a reboot is done when the boot is another one."""
+    is_to_run = instance.desired == "active" and not evidence.is_host_stopping
+    if guest.is_stalled and (is_to_run or is_stalled(instance)):
+        return transition_of_stalled(instance, evidence, guest)
     is_new = instance.vm_state != "active" or instance.is_interrupted
     kind = None
     if is_new:
         kind = LifecycleKind.CREATE if instance.launched_at is None else LifecycleKind.START
     is_reboot_done = instance.reboot_from_epoch is not None and guest.boot_epoch != instance.reboot_from_epoch
-    began_at = min(guest.started_at or evidence.observed_at, evidence.observed_at)
+    goes_on = is_stalled(instance) and instance.boot_epoch == guest.boot_epoch
+    started_at = None if goes_on else guest.started_at
+    began_at = min(started_at or evidence.observed_at, evidence.observed_at)
     return Transition(
         desired=instance.desired,
         vm_state="active",
@@ -202,12 +211,38 @@ def transition_of_running(instance: Instance, evidence: Evidence, guest: Observe
     )
 
 
+def is_stalled(instance: Instance) -> bool:
+    """Tell whether the record says that the guest is held still, since its host's disk is full: no other error leaves one paused."""
+    return instance.vm_state == "error" and instance.power_state == "paused"
+
+
+def transition_of_stalled(instance: Instance, evidence: Evidence, guest: ObservedInstance) -> Transition:
+    """A guest that is held still, since its host's disk is full, is in error from the moment that was heard, or from when it was last seen to run.
+
+    It is wanted as before, and goes on in the same boot.
+    """
+    is_new = not is_stalled(instance)
+    at = evidence.stopped_at or evidence.proof_of_life_at or evidence.observed_at
+    return Transition(
+        desired=instance.desired,
+        vm_state="error",
+        power_state="paused",
+        boot_epoch=guest.boot_epoch,
+        is_interrupted=False,
+        reboot_from_epoch=instance.reboot_from_epoch,
+        kind=LifecycleKind.FAULT if is_new else None,
+        at=max(instance.state_at, min(at, evidence.observed_at)) if is_new else evidence.observed_at,
+        fault=STALL_FAULT if is_new else None,
+    )
+
+
 def transition_of_off(instance: Instance, evidence: Evidence, guest: ObservedInstance) -> Transition:
     """A guest that is off was stopped by us, by its host going down, or from outside."""
     power: Power = "crashed" if guest.power_state is PowerState.CRASHED else "shutoff"
     still = unchanged(instance, evidence.observed_at, power_state=power)
     ended_itself = guest.reason in (StopReason.GUEST_SHUTDOWN, StopReason.CRASHED)
-    was_running = instance.vm_state == "active" or (instance.vm_state == "building" and ended_itself)
+    was_on = instance.vm_state == "active" or is_stalled(instance)
+    was_running = was_on or (instance.vm_state == "building" and ended_itself)
     if not was_running or instance.is_interrupted:
         return still
     if instance.desired == "stopped":
@@ -238,9 +273,11 @@ def transition_of_absent(instance: Instance, evidence: Evidence) -> Transition:
             if was_running
             else deleted(instance, evidence)
         )
-    if instance.vm_state in ("building", "error") or instance.is_interrupted or instance.reboot_from_epoch is not None:
+    was_on = instance.vm_state == "active" or is_stalled(instance)
+    is_expected = instance.is_interrupted or instance.reboot_from_epoch is not None
+    if instance.vm_state == "building" or (instance.vm_state == "error" and not was_on) or is_expected:
         return still
-    if evidence.is_host_stopping and instance.vm_state == "active":
+    if evidence.is_host_stopping and was_on:
         return interrupted(instance, evidence, "shutoff")
     fault = "The guest disappeared from its host; a hard reboot makes it again from what is left of it."
     return ended(instance, evidence, "unknown", kind=LifecycleKind.FAULT, vm_state="error", fault=fault)

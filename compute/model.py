@@ -260,6 +260,7 @@ class DesiredInstance:
     is_interrupted: bool
     failures: int
     retry_at: datetime | None
+    state_at: datetime
 
     @property
     def instance_id(self) -> UUID:
@@ -271,7 +272,8 @@ class DesiredInstance:
 class HostObservation:
     """All that an agent found on its host at one instant; `stopped_at` holds the ends that it knows to the moment.
 
-    `parting` are guests that an earlier end of the service asked to shut down and did not see off.
+    `parting` are guests that an earlier end of the service asked to shut down and did not see off. `free_disk_mib` is the room that is
+    left for disks; None where nobody asked, since no guest waits for it.
     """
 
     observed_at: datetime
@@ -280,6 +282,7 @@ class HostObservation:
     network_ids: frozenset[UUID] = frozenset()
     stopped_at: Mapping[UUID, datetime] = field(default_factory=dict[UUID, datetime])
     parting: frozenset[UUID] = frozenset()
+    free_disk_mib: int | None = None
 
     def __post_init__(self) -> None:
         if self.observed_at.tzinfo is None:

@@ -15,6 +15,12 @@ from compute.model import DesiredInstance, HostObservation
 ASK_AGAIN_S = 10
 """A guest that is asked while it boots hears nothing, so it is asked again as often as Nova does."""
 
+ROOM_MIB_MIN = 64
+"""A guest that its host's full disk stalled goes on when there is this much room again, so that it gets somewhere."""
+
+STALL_S_MIN = 30
+"""It goes on after this long at the earliest, so that one that stalls again and again does so this often at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class EnsureNetwork:
@@ -121,7 +127,12 @@ def decide_steps(
         if instance.retry_at is not None and now < instance.retry_at:
             continue
         guest, is_present = guests.get(instance.instance_id), instance.instance_id in present
-        for step in steps_of_instance(instance, guest, is_present=is_present, now=now, grace_s=grace_s):
+        steps = (
+            steps_to_go_on(instance, free_disk_mib=observation.free_disk_mib, now=now)
+            if guest is not None and is_waiting_for_room(instance, guest)
+            else steps_of_instance(instance, guest, is_present=is_present, now=now, grace_s=grace_s)
+        )
+        for step in steps:
             (frees if isinstance(step, AskToShutDown | StopInstance | DeleteInstance) else makes).append(step)
     ensures = [EnsureNetwork(network) for network in networks if network.network_id not in observation.network_ids]
     found_networks = observation.network_ids | observation.leftovers.network_ids
@@ -148,7 +159,8 @@ def is_to_end(instance: DesiredInstance, guest: ObservedInstance) -> bool:
     if instance.desired == "stopped":
         return guest.power_state in (PowerState.RUNNING, PowerState.PAUSED)
     is_rebooting = instance.reboot_from_epoch is not None and guest.boot_epoch == instance.reboot_from_epoch
-    return instance.desired == "active" and guest.power_state is PowerState.RUNNING and is_rebooting
+    is_on = guest.power_state is PowerState.RUNNING or guest.is_stalled
+    return instance.desired == "active" and is_on and is_rebooting
 
 
 def step_to_off(
@@ -195,6 +207,19 @@ def shutdown_deadlines(
         if asked is not None:
             deadlines[instance.instance_id] = asked.asked_at + timedelta(seconds=grace_s)
     return deadlines
+
+
+def is_waiting_for_room(instance: DesiredInstance, guest: ObservedInstance) -> bool:
+    """Tell whether a guest shall run, and is held still until its host can write its disk."""
+    return guest.is_stalled and instance.desired == "active" and not is_to_end(instance, guest)
+
+
+def steps_to_go_on(instance: DesiredInstance, *, free_disk_mib: int | None, now: datetime) -> list[Step]:
+    """Let a stalled guest go on when its stall is on record, there is room, and it has not just stalled."""
+    is_told = instance.vm_state == "error"
+    has_room = free_disk_mib is not None and free_disk_mib >= ROOM_MIB_MIN
+    is_rested = not timedelta(0) <= now - instance.state_at < timedelta(seconds=STALL_S_MIN)
+    return [StartInstance(instance.spec, instance.generation)] if is_told and has_room and is_rested else []
 
 
 def steps_to_active(instance: DesiredInstance, guest: ObservedInstance | None) -> list[Step]:

@@ -266,7 +266,9 @@ class HostAgent:
         leftovers, networks = self._hypervisor.find_leftovers(), self._hypervisor.list_networks()
         self._note_heard()
         self._parting = parting_after(self._parting, instances)
-        return HostObservation(observed_at, instances, leftovers, networks, dict(self._ends), self._parting)
+        is_short = any(guest.is_stalled for guest in instances)
+        room = self._hypervisor.free_disk_mib() if is_short else None
+        return HostObservation(observed_at, instances, leftovers, networks, dict(self._ends), self._parting, room)
 
     def _note_heard(self) -> None:
         heard = [self._heard.popleft() for _ in range(len(self._heard))]

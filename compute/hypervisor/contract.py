@@ -54,6 +54,8 @@ class StopReason(StrEnum):
     FAILED = "it failed to start"
     HOST_DOWN = "its host went down"
     UNSEEN = "nobody saw it end, or it never began"
+    DISK_FULL = "its host had no room left to write its disk"
+    """The guest is held still where it was, and loses nothing when it goes on."""
 
 
 class NoticeKind(StrEnum):
@@ -63,6 +65,9 @@ class NoticeKind(StrEnum):
     SHUTTING_DOWN = "shutting down"
     STOPPED = "stopped"
     CRASHED = "crashed"
+    STALLED = "stalled"
+    """The guest was held still, since its host could not write its disk."""
+    RESUMED = "resumed"
     CHANGED = "changed"
     REMOVED = "removed"
     DISCONNECTED = "disconnected"
@@ -168,6 +173,11 @@ class ObservedInstance:
     started_at: datetime | None = None
     reason: StopReason = StopReason.NONE
     shutdown: ShutdownRequest | None = None
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether it is held still until its host can write its disk."""
+        return self.power_state is PowerState.PAUSED and self.reason is StopReason.DISK_FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +297,10 @@ class Hypervisor(Protocol):
         """List every guest of this installation, running or not."""
         ...
 
+    def free_disk_mib(self) -> int:
+        """Say how much room there is left for the guests' disks."""
+        ...
+
     def find_leftovers(self) -> Leftovers:
         """Say of which instances and networks anything exists here, also what a killed operation left half made."""
         ...
@@ -315,7 +329,10 @@ class Hypervisor(Protocol):
         ...
 
     def start_instance(self, spec: InstanceSpec) -> None:
-        """Start the guest from its existing disk, or let it go on when it was paused. Raises LaunchFailure."""
+        """Start the guest from its existing disk, or let it go on when it was paused.
+
+        Raises LaunchFailure, also for a stalled guest whose disk still cannot be written.
+        """
         ...
 
     def request_shutdown(self, instance_id: UUID, request: ShutdownRequest) -> None:

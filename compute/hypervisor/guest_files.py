@@ -26,6 +26,7 @@ CONSOLE_FILE = "console.log"
 MAKING_PREFIX = ".making-"
 DELETING_PREFIX = ".deleting-"
 PREFIXES = ("", MAKING_PREFIX, DELETING_PREFIX)
+MIB = 1024**2
 GIB = 1024**3
 
 MOUNT_TIMEOUT_S = 10
@@ -143,6 +144,10 @@ class GuestFolder:
     def free_gib(self) -> int:
         """Say how large the file system is that holds the disks."""
         return shutil.disk_usage(self.instances).total // GIB
+
+    def free_mib(self) -> int:
+        """Say how much the hypervisor's user can still write there."""
+        return shutil.disk_usage(self.instances).free // MIB
 
     def release(self) -> None:
         """Take away the paths under /run, where there are any."""

@@ -47,6 +47,7 @@ STOPPED_DETAILS = {
 
 EVENT_KINDS = {
     libvirt.VIR_DOMAIN_EVENT_STARTED: NoticeKind.STARTED,
+    libvirt.VIR_DOMAIN_EVENT_RESUMED: NoticeKind.RESUMED,
     libvirt.VIR_DOMAIN_EVENT_SHUTDOWN: NoticeKind.SHUTTING_DOWN,
     libvirt.VIR_DOMAIN_EVENT_STOPPED: NoticeKind.STOPPED,
     libvirt.VIR_DOMAIN_EVENT_CRASHED: NoticeKind.CRASHED,
@@ -188,10 +189,12 @@ class LibvirtConnection:
         instance_id = UUID(domain.UUIDString())
         if domain.name() != domain_name(self.installation, instance_id):
             return
-        reason = StopReason.NONE
+        kind, reason = EVENT_KINDS.get(event, NoticeKind.CHANGED), StopReason.NONE
         if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
             reason = STOPPED_DETAILS.get(detail, StopReason.STOPPED)
-        self._notify(LifecycleNotice(EVENT_KINDS.get(event, NoticeKind.CHANGED), instance_id, reason))
+        elif (event, detail) == (libvirt.VIR_DOMAIN_EVENT_SUSPENDED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED_IOERROR):
+            kind, reason = NoticeKind.STALLED, StopReason.DISK_FULL
+        self._notify(LifecycleNotice(kind, instance_id, reason))
 
     def _notify(self, notice: LifecycleNotice) -> None:
         if self._callback is not None:

@@ -33,7 +33,8 @@ from compute.hypervisor.host_boot import read_host_boot
 from compute.hypervisor.host_network import HostInterfaces
 from compute.hypervisor.libvirt_connection import STOP_REASONS, Domain, LibvirtConnection
 from compute.hypervisor.libvirt_networks import LibvirtNetworks
-from compute.hypervisor.libvirt_stats import read_instance_stats, read_power_state
+from compute.hypervisor.libvirt_stats import is_stalled, read_instance_stats, read_power_state
+from compute.hypervisor.pauses import let_go_on
 from compute.hypervisor.shutdown_requests import ShutdownRequests
 
 STATS_WANTED = (
@@ -96,6 +97,10 @@ class LibvirtHypervisor:
             records = host.domainListGetStats(domains, libvirt.VIR_DOMAIN_STATS_STATE, 0)
             return [self._observe(domain, record) for domain, record in records]
 
+    def free_disk_mib(self) -> int:
+        """Say how much room there is left where the guests' disks are."""
+        return self._guest_folder().free_mib()
+
     def find_leftovers(self) -> Leftovers:
         """Say of which instances and networks anything exists here."""
         with self.connection.calls():
@@ -152,8 +157,7 @@ class LibvirtHypervisor:
         with self.connection.calls():
             domain = self.connection.find_domain(spec.instance_id)
             if domain is not None and domain.isActive():
-                if read_power_state({"state.state": domain.state()[0]}) is PowerState.PAUSED:
-                    domain.resume()
+                let_go_on(domain)
                 return
             self._guest_folder().require_whole(spec.instance_id)
             domain = self._define(spec, host_boot=read_host_boot())
@@ -316,8 +320,9 @@ class LibvirtHypervisor:
         if power_state in {PowerState.RUNNING, PowerState.PAUSED}:
             boot_epoch = self._find_boot_epoch(domain)
             if boot_epoch is not None:
-                asked = self._shutdowns.find(domain)
-                return ObservedInstance(instance_id, power_state, boot_epoch, epoch_time(boot_epoch), shutdown=asked)
+                asked, began_at = self._shutdowns.find(domain), epoch_time(boot_epoch)
+                why = StopReason.DISK_FULL if is_stalled(record) else StopReason.NONE
+                return ObservedInstance(instance_id, power_state, boot_epoch, began_at, why, asked)
             power_state, reason = PowerState.SHUTOFF, int(domain.state()[1])
         known = STOP_REASONS.get(reason)
         return ObservedInstance(instance_id, power_state, reason=known or self._reason_unknown_to_libvirt(domain))

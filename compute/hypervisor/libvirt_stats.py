@@ -19,12 +19,20 @@ POWER_STATES = {
 }
 """virDomainState: no state, running, blocked, paused, being shut down, shut off, crashed, suspended by the guest."""
 
+PAUSED, PAUSED_BY_DISK = 3, 5
+"""VIR_DOMAIN_PAUSED, and its reason VIR_DOMAIN_PAUSED_IOERROR: QEMU holds a guest still only when there is no room (ENOSPC)."""
+
 DEVICES_MAX = 256
 
 
 def read_power_state(record: Mapping[str, Any]) -> PowerState:
     """Read the power state; a record without one is of a guest that is off."""
     return POWER_STATES.get(int(record.get("state.state", 5)), PowerState.SHUTOFF)
+
+
+def is_stalled(record: Mapping[str, Any]) -> bool:
+    """Tell whether a guest is held still, since its disk could not be written."""
+    return (record.get("state.state"), record.get("state.reason")) == (PAUSED, PAUSED_BY_DISK)
 
 
 def read_instance_stats(

@@ -52,6 +52,7 @@ class SimulatedHypervisor:
         self.default_load = Load()
         self.default_shutdown_s: float | None = 0.0
         self.subnets: tuple[IPv4Network, ...] = ()
+        self.free_mib = guests_max * DISK_GIB_PER_GUEST * 1024
         self._guests_max = guests_max
         self._hostname = hostname
         self._virt_type = virt_type
@@ -100,6 +101,13 @@ class SimulatedHypervisor:
         """Say how long a guest takes to shut itself down when it is asked; None: it ignores that."""
         self.guests[instance_id].shutdown_s = seconds
 
+    def fill_disk(self, instance_id: UUID) -> None:
+        """Let the host's disk be full while a guest writes."""
+        self.free_mib, guest = 0, self.guests[instance_id]
+        guest.count_until(self.now)
+        guest.power_state, guest.reason = PowerState.PAUSED, StopReason.DISK_FULL
+        self._notify(LifecycleNotice(NoticeKind.STALLED, instance_id, StopReason.DISK_FULL))
+
     def lose_power(self) -> None:
         """End every guest as a crash of the host does."""
         for guest in self.guests.values():
@@ -147,6 +155,11 @@ class SimulatedHypervisor:
             )
             for instance_id, guest in self.guests.items()
         ]
+
+    def free_disk_mib(self) -> int:
+        """Say how much room is left."""
+        self._enter("free_disk_mib")
+        return self.free_mib
 
     def find_leftovers(self) -> Leftovers:
         """Say of which instances and networks anything exists here."""
@@ -213,7 +226,10 @@ class SimulatedHypervisor:
             return
         guest.count_until(self.now)
         if guest.power_state is PowerState.PAUSED:
-            guest.power_state = PowerState.RUNNING
+            if guest.reason is StopReason.DISK_FULL and self.free_mib == 0:
+                raise LaunchFailure(f"The guest cannot go on: {StopReason.DISK_FULL.value}.")
+            guest.power_state, guest.reason = PowerState.RUNNING, StopReason.NONE
+            self._notify(LifecycleNotice(NoticeKind.RESUMED, spec.instance_id))
             return
         missing = [port for port in spec.ports if port.network_id not in self.network_specs]
         if missing:

@@ -96,6 +96,7 @@ def desired_of_row(row: DesiredRow, row_ports: Sequence[Port], *, image_root: Pa
         is_interrupted=row.is_interrupted,
         failures=row.failures,
         retry_at=row.retry_at,
+        state_at=row.state_at,
     )
 
 

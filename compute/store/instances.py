@@ -219,6 +219,7 @@ class DesiredRow:
     is_interrupted: bool
     failures: int
     retry_at: datetime | None
+    state_at: datetime
     file_path: str
     file_format: str
     kernel_command_line: str
@@ -229,7 +230,7 @@ class DesiredRow:
 SELECT_DESIRED: LiteralString = """
     SELECT i.id, i.project_id, i.user_id, i.name, i.hostname, i.availability_zone, i.flavor_name, i.vcpus, i.ram_mib,
         i.disk_gib, i.key_name, i.public_key, i.user_data, i.metadata, i.desired, i.generation, i.vm_state, i.boot_epoch,
-        i.reboot_from_epoch, i.is_reboot_hard, i.is_interrupted, i.failures, i.retry_at, m.file_path, m.file_format,
+        i.reboot_from_epoch, i.is_reboot_hard, i.is_interrupted, i.failures, i.retry_at, i.state_at, m.file_path, m.file_format,
         m.kernel_command_line, k.file_path AS kernel_path, r.file_path AS ramdisk_path
     FROM instance i JOIN image m ON m.id = i.image_id LEFT JOIN image k ON k.id = m.kernel_id
         LEFT JOIN image r ON r.id = m.ramdisk_id

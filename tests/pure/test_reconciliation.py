@@ -73,6 +73,7 @@ def a_desired(
         is_interrupted=is_interrupted,
         failures=0,
         retry_at=retry_at,
+        state_at=NOW - timedelta(hours=1),
     )
 
 
