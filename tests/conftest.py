@@ -123,8 +123,9 @@ def own_pool(cluster_url: str) -> Generator[Pool]:
 
 @pytest.fixture
 def tx(pool: Pool) -> Generator[Transaction]:
-    """A transaction that is rolled back when the test ends."""
+    """A transaction that is rolled back when the test ends, however long that thinks between two statements."""
     with lent_connection(pool) as connection:
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         yield connection
         connection.rollback()
 

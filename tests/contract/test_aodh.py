@@ -60,11 +60,17 @@ def session(live_api: LiveApi) -> keystone_session.Session:
 
 @pytest.fixture
 def aodh(session: keystone_session.Session) -> Iterator[Any]:
-    """aodhclient, and no alarm of the project left behind."""
+    """aodhclient, and no alarm of the project there before or left behind."""
     made: Any = aodh_client.Client(session, region_name="RegionOne")
+    delete_all(made)
     yield made
-    for alarm in made.alarm.list():
-        made.alarm.delete(alarm["alarm_id"])
+    delete_all(made)
+
+
+def delete_all(aodh: Any) -> None:
+    """Delete the alarms that the project has."""
+    for alarm in aodh.alarm.list():
+        aodh.alarm.delete(alarm["alarm_id"])
 
 
 def test_an_alarm_is_made_shown_listed_changed_and_deleted_by_the_command_line(live_api: LiveApi, name: str) -> None:
