@@ -25,7 +25,7 @@ export default defineConfig(async ({ command }) => ({
     environment: "happy-dom",
     include: ["tests/**/*.test.{ts,tsx}"],
     exclude: configDefaults.exclude,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     restoreMocks: true,
     sequence: { shuffle: true },
   },

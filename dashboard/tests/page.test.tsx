@@ -48,7 +48,7 @@ function open() {
 }
 
 // A loaded machine is slow, not wrong.
-configure({ asyncUtilTimeout: 10_000 });
+configure({ asyncUtilTimeout: 30_000 });
 const user = userEvent.setup();
 
 beforeEach(async () => {
@@ -136,6 +136,7 @@ describe("a session", () => {
     open();
     expect(await screen.findByText("No project yet")).toBeTruthy();
     expect(document.title).toBe("No project yet · Nephoscope");
+    expect(screen.queryByText("Connecting…")).toBeNull();
     expect(new Set(asked.map(({ path }) => path))).toEqual(new Set(["/session"]));
   });
 

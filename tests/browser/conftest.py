@@ -40,6 +40,7 @@ PHONE = {"width": 375, "height": 812}
 SMALL_PHONE = {"width": 360, "height": 740}
 EXPECT_MS = 60_000
 """How long a test waits for what it expects; it is there in a moment but on a machine that has ten times as much to do."""
+TEST_S_MAX = 900
 STOP_S_MAX = 60
 LIFE_STOP_S_MAX = 120
 

@@ -7,11 +7,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.cloud import SmallCloud
-from tests.browser.conftest import Served, Visit, serving
+from tests.browser.conftest import TEST_S_MAX, Served, Visit, serving
 from tests.browser.test_overview import card, instance_row
 from tests.contract.conftest import spare_port
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(TEST_S_MAX)]
 
 CONNECTIONS = 6
 """So many does Chromium keep open to one server, over all its tabs."""

@@ -28,10 +28,10 @@ from orchestration import alarm_actions
 from scaling import service as scaling
 from scaling.model import AdjustmentType, GroupSpec, LaunchTemplate, PolicySpec
 from tests.browser.cloud import FLAVOR_ID, Account
-from tests.browser.conftest import DESKTOP, PHONE, SMALL_PHONE, Served, Visit
+from tests.browser.conftest import DESKTOP, PHONE, SMALL_PHONE, TEST_S_MAX, Served, Visit
 from tests.browser.test_looks import keep_picture, overflow, violations
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(TEST_S_MAX)]
 
 LONG = "an-instance-whose-name-nobody-wanted-to-end-" * 5
 WIDE = "高負荷処理用インスタンス・本番環境・東京リージョン・夜間バッチ専用" * 3

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, SCREENSHOTS, Visit
+from tests.browser.conftest import DESKTOP, PHONE, SCREENSHOTS, TEST_S_MAX, Visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(TEST_S_MAX)]
 
 LOCALES = {"en": "en-GB", "ja": "ja-JP"}
 SIZES = {"desktop": DESKTOP, "phone": PHONE}

@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import TEST_S_MAX, Visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(TEST_S_MAX)]
 
 
 def test_a_wrong_password_is_said_and_the_right_one_leads_to_the_overview(visit: Visit) -> None:

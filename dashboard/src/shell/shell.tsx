@@ -80,7 +80,7 @@ export function Shell({ session, children }: { session: Session; children: React
           <span className="visually-hidden">{t("bar.project")}: </span>
           {session.project?.name ?? t("bar.noProject")}
         </span>
-        <LiveMark />
+        {session.project !== null && <LiveMark />}
         <div className={styles.right}>
           <LanguageSelect />
           <ThemeSegments />
