@@ -22,7 +22,7 @@ DEMO_POLL_INTERVAL_S = 5
 WORKER_CONCURRENCY = 2
 MALLOC_ARENAS = "1"
 """One arena of memory a process: our threads wait more than they allocate, and each further arena keeps what it once took."""
-READY_TIMEOUT_S = 90.0
+READY_TIMEOUT_S = 240.0
 READY_ANSWER_TIMEOUT_S = 2.0
 STATUS_LINE_BYTES_MAX = 200
 SERVERS = ("postgresql", "redis")
