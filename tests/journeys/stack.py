@@ -23,7 +23,7 @@ from provision import with_parent
 from tests.conftest import ROOT
 from tests.contract.conftest import spare_port
 
-SERVED_S_MAX = 300.0
+SERVED_S_MAX = 420.0
 STOPPED_S_MAX = 300.0
 CLIENT_S_MAX = 300.0
 LOOK_INTERVAL_S = 0.2
