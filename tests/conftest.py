@@ -1,6 +1,7 @@
 """Shared by all tests: one database a session, made from the migrations, and a transaction a test that is rolled back."""
 
 import logging
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,15 +87,27 @@ def database_url(cluster_url: str) -> Generator[str]:
 @contextmanager
 def migrated_database(cluster_url: str, name: str) -> Generator[str]:
     """Make a database with the whole schema while the block runs."""
-    with psycopg.connect(cluster_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    patiently(cluster_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     url = with_database(cluster_url, name)
     try:
         migrate(url, "head")
         yield url
     finally:
-        with psycopg.connect(cluster_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        patiently(cluster_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def patiently(cluster_url: str, statement: sql.Composed) -> None:
+    """Make or drop a database: PostgreSQL itself waits five seconds at most for those who are still in it."""
+    ends = time.monotonic() + PATIENCE_S
+    with psycopg.connect(cluster_url, autocommit=True) as connection:
+        while True:
+            try:
+                connection.execute(statement)
+            except psycopg.errors.ObjectInUse:
+                if time.monotonic() > ends:
+                    raise
+            else:
+                return
 
 
 @pytest.fixture(scope="session")

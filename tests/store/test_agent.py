@@ -28,7 +28,7 @@ from foundation.database import Pool, transaction
 from foundation.errors import Unavailable
 from foundation.ids import new_hex_id
 from tests.compute_builders import NOW, Cloud, a_cloud, a_launch
-from tests.conftest import PATIENCE_S, migrate, open_patient_pool, with_database
+from tests.conftest import PATIENCE_S, migrated_database, open_patient_pool, with_database
 from tests.identity_builders import a_caller
 
 POLL_INTERVAL_S = 60
@@ -195,12 +195,8 @@ class Rig:
 def own_database(cluster_url: str) -> Iterator[str]:
     """A database of this module's own, since agents commit and outages end every connection."""
     name = f"test_agent_{new_hex_id()}"
-    with psycopg.connect(cluster_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    migrate(with_database(cluster_url, name), "head")
-    yield name
-    with psycopg.connect(cluster_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with migrated_database(cluster_url, name):
+        yield name
 
 
 @pytest.fixture

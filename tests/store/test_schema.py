@@ -4,10 +4,9 @@ import re
 import subprocess
 
 import psycopg
-from psycopg import sql
 
 from foundation.ids import new_hex_id
-from tests.conftest import ROOT, migrate, with_database
+from tests.conftest import ROOT, migrate, migrated_database
 
 SCHEMA = ROOT / "alembic" / "schema.sql"
 
@@ -59,18 +58,11 @@ def test_the_migrations_give_the_committed_schema(database_url: str) -> None:
 
 
 def test_the_migrations_go_up_down_and_up(cluster_url: str) -> None:
-    name = f"test_{new_hex_id()}"
-    with psycopg.connect(cluster_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            url = with_database(cluster_url, name)
-            migrate(url, "head")
-            first = dump_schema(url)
-            migrate(url, "base")
-            migrate(url, "head")
-            assert dump_schema(url) == first
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with migrated_database(cluster_url, f"test_{new_hex_id()}") as url:
+        first = dump_schema(url)
+        migrate(url, "base")
+        migrate(url, "head")
+        assert dump_schema(url) == first
 
 
 def test_git_keeps_no_second_way_to_make_the_schema() -> None:
