@@ -76,9 +76,8 @@ def test_the_command_line_makes_measures_and_shows_them(live_api: LiveApi) -> No
     name = a_name("temperature")
     metric = openstack(live_api, "create", name, "--archive-policy-name", "medium", "--unit", "C")
     assert (metric["name"], metric["unit"], metric["archive_policy/name"]) == (name, "C", "medium")
-    measures = [
-        f"{(HOUR + timedelta(seconds=s)).strftime('%Y-%m-%dT%H:%M:%S')}@{v}" for s, v in ((0, 10), (30, 20), (60, 40))
-    ]
+    # With the zone: without it the client takes them for times of its own machine's zone.
+    measures = [f"{iso(HOUR + timedelta(seconds=s))}@{v}" for s, v in ((0, 10), (30, 20), (60, 40))]
     added = live_api.openstack("metric", "measures", "add", metric["id"], *(x for m in measures for x in ("-m", m)))
     assert added.returncode == 0, added.stderr
     shown = openstack(live_api, "measures", "show", metric["id"], "--utc", "--refresh")
