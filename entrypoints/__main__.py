@@ -31,9 +31,12 @@ command_line.add_typer(letters, name="dead-letters")
 
 
 def become(name: str) -> None:
-    """Become one of the processes, in the Python that runs this; what it needs stands in NEPHO_* variables."""
+    """Become one of the processes, in the Python that runs this; what it needs stands in NEPHO_* variables, or runs here."""
+    from entrypoints.installed_database import servers_of_a_process
     from entrypoints.up import service
 
+    if name != "listener":  # it looks for its servers itself, after its own settings
+        os.environ.update(servers_of_a_process(name))
     command = (sys.executable, *service(name, this_installation()).command[1:])
     os.execv(command[0], command)  # noqa: S606
 

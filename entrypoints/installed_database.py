@@ -1,5 +1,6 @@
 """The database that a command works on: the one that the settings name, or this installation's; what is wrong with it is one sentence."""
 
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from foundation.database import TRANSACTION_TIMEOUT_MS, Pool, open_pool
 from foundation.errors import DomainError
 from foundation.settings import Settings
 from provision.installation import this_installation
+from provision.redis_server import SOCKET_NAME, url
 
 GAVE_UP = 2
 """The exit code of a command that could not do what it is for."""
@@ -49,6 +51,19 @@ def find_database_url(settings: Settings) -> str | None:
     return Cluster(
         installation.var, installation.var / "postgresql", socket_dir, installation.logs / "postgresql.log"
     ).url()
+
+
+def servers_of_a_process(name: str) -> dict[str, str]:
+    """Return as settings where a process that runs alone finds its servers: as the settings say, else the embedded ones.
+
+    Without a database the command ends, since libpq would look for one of its own on this machine. The scheduler needs none.
+    """
+    settings = chosen_settings(Settings)
+    found = {} if name == "scheduler" else {"NEPHO_DATABASE_URL": get_database_url(settings)}
+    folder = this_installation().runtime_dir / "redis"
+    if not os.environ.get("NEPHO_REDIS_URL") and (folder / SOCKET_NAME).exists():
+        found["NEPHO_REDIS_URL"] = url(folder)
+    return found
 
 
 def get_database_url(settings: Settings) -> str:

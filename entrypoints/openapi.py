@@ -7,6 +7,7 @@ from psycopg_pool import ConnectionPool
 
 from api.context import ApiContext
 from api.native.routes import create_dialect
+from entrypoints.installed_database import give_up
 from foundation.clock import utc_now
 from foundation.settings import Settings
 
@@ -18,5 +19,9 @@ def describe_native_api() -> bytes:
 
 
 def main(output: Path) -> None:
-    """Write the document to a file."""
-    output.write_bytes(describe_native_api())
+    """Write the document to a file; where that cannot be written, say so."""
+    document = describe_native_api()
+    try:
+        output.write_bytes(document)
+    except OSError as error:
+        give_up(f"{output} cannot be written: {error.strerror}")
