@@ -54,14 +54,14 @@ class LiveCloud:
         """GET as the member."""
         token = self.demo.auth_token
         assert token is not None
-        return requests.get(self.api.url + path, headers={"X-Auth-Token": token, **(headers or {})}, timeout=30)
+        return requests.get(self.api.url + path, headers={"X-Auth-Token": token, **(headers or {})}, timeout=120)
 
     def post(self, path: str, body: Any, *, version: str = "2.1") -> requests.Response:
         """POST as the member."""
         token = self.demo.auth_token
         assert token is not None
         headers = {"X-Auth-Token": token, "OpenStack-API-Version": f"compute {version}"}
-        return requests.post(self.api.url + path, json=body, headers=headers, timeout=30)
+        return requests.post(self.api.url + path, json=body, headers=headers, timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -405,7 +405,7 @@ def test_a_name_that_every_project_has_means_the_admins_own(cloud: LiveCloud) ->
 
 
 def test_versions_are_discovered_and_microversions_answered(cloud: LiveCloud) -> None:
-    version = requests.get(f"{cloud.api.url}/compute/v2.1/", timeout=10).json()["version"]
+    version = requests.get(f"{cloud.api.url}/compute/v2.1/", timeout=120).json()["version"]
     assert (version["min_version"], version["version"]) == ("2.1", "2.96")
     answer = cloud.get("/compute/v2.1/flavors/detail", headers={"OpenStack-API-Version": "compute 2.61"})
     assert answer.headers["OpenStack-API-Version"] == "compute 2.61"
@@ -416,8 +416,8 @@ def test_versions_are_discovered_and_microversions_answered(cloud: LiveCloud) ->
     for asked, status in (("2.97", 406), ("9.1", 406), ("two", 400), ("latest", 200)):
         headers = {"X-OpenStack-Nova-API-Version": asked}
         assert cloud.get("/compute/v2.1/flavors", headers=headers).status_code == status
-    assert requests.get(f"{cloud.api.url}/image/", timeout=10).status_code == 300
-    assert requests.get(f"{cloud.api.url}/network/", timeout=10).json()["versions"][0]["id"] == "v2.0"
+    assert requests.get(f"{cloud.api.url}/image/", timeout=120).status_code == 300
+    assert requests.get(f"{cloud.api.url}/network/", timeout=120).json()["versions"][0]["id"] == "v2.0"
 
 
 WRONG_LAUNCHES: list[Any] = [

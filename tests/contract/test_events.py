@@ -144,7 +144,7 @@ def test_the_three_forms_say_the_same(live_api: LiveApi, demo: Sender) -> None:
     assert demo.post([event])[1]["accepted"] == 1
     headers = {f"ce-{name}": value for name, value in event.items() if name != "data"} | {"X-Auth-Token": demo.token}
     for form in ({}, {"Content-Type": "application/json"}):
-        connection = http.client.HTTPConnection(live_api.url.removeprefix("http://"), timeout=30)
+        connection = http.client.HTTPConnection(live_api.url.removeprefix("http://"), timeout=120)
         connection.request("POST", "/v1/events", json.dumps(event["data"]).encode(), {**headers, **form})
         answer = json.loads(connection.getresponse().read())
         connection.close()
@@ -323,7 +323,7 @@ def test_a_project_sees_and_sends_its_own_only_and_an_admin_names_one(demo: Send
 def test_nothing_comes_in_without_a_token(demo: Sender) -> None:
     request = urllib.request.Request(f"{demo.url}/v1/events", b"[]", {"Content-Type": BATCHED})
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=30)
+        urllib.request.urlopen(request, timeout=120)
     assert caught.value.code == 401
     caught.value.close()
 

@@ -61,12 +61,12 @@ def test_what_was_made_is_told_by_its_whole_address_even_with_letters_of_any_scr
     made = admin.call("POST", "/v1/archive_policy", json=body)
     assert made.status_code == 201, made.text
     assert made.headers["location"].startswith(f"{admin.url}/v1/archive_policy/%E2%9C%94")
-    assert admin.http.get(made.headers["location"], timeout=30).json()["name"] == name
+    assert admin.http.get(made.headers["location"], timeout=120).json()["name"] == name
     metric = admin.call("POST", "/v1/metric", json={"archive_policy_name": name})
     assert metric.json()["archive_policy_name"] == name
-    assert admin.http.get(metric.headers["location"], timeout=30).json()["id"] == metric.json()["id"]
+    assert admin.http.get(metric.headers["location"], timeout=120).json()["id"] == metric.json()["id"]
     resource = admin.call("POST", "/v1/resource/generic", json={"id": f"☃{uuid4().hex}"})
-    assert admin.http.get(resource.headers["location"], timeout=30).json()["id"] == resource.json()["id"]
+    assert admin.http.get(resource.headers["location"], timeout=120).json()["id"] == resource.json()["id"]
     types = admin.call("GET", "/v1/resource").json()
     assert types["generic"] == f"{admin.url}/v1/resource/generic"
 

@@ -72,6 +72,6 @@ def test_the_live_api_believes_its_proxy_and_nobody_else(
     port = spare_port()
     with running_api(database_url, tmp_path, port=port):
         told = {"Forwarded": "proto=https;host=cloud.example", "X-Forwarded-Prefix": "/one"}
-        body = requests.get(f"http://127.0.0.1:{port}/metric/", headers=told, timeout=30).json()
+        body = requests.get(f"http://127.0.0.1:{port}/metric/", headers=told, timeout=120).json()
     base = "https://cloud.example/one" if trusted else f"http://127.0.0.1:{port}"
     assert body["versions"][0]["links"][0]["href"] == f"{base}/metric/v1/"

@@ -30,7 +30,7 @@ class Person:
         raw = body if isinstance(body, str | bytes) or body is None else json.dumps(body)
         given = {"X-Auth-Token": self.client.api.get_token(), "Content-Type": "application/json", **(headers or {})}
         answer = self.connections.request(
-            method, self.url + path, data=raw, headers=given, timeout=30, allow_redirects=False
+            method, self.url + path, data=raw, headers=given, timeout=120, allow_redirects=False
         )
         self.headers = answer.headers
         is_json = "json" in answer.headers.get("Content-Type", "") and answer.content
@@ -392,7 +392,7 @@ def test_the_status_counts_what_waits_and_the_health_is_told_to_anybody(admin: P
     assert body["storage"]["summary"]["metrics"] >= 1
     assert "measures_to_process" not in admin.send("GET", "/v1/status?details=false")[1]["storage"]
     assert demo.send("GET", "/v1/status")[0] == 403
-    assert demo.connections.get(f"{demo.url}/healthcheck", timeout=30).status_code == 200
+    assert demo.connections.get(f"{demo.url}/healthcheck", timeout=120).status_code == 200
 
 
 def test_only_the_origins_that_are_set_may_call_from_a_browser() -> None:

@@ -28,7 +28,7 @@ def token_of(live_api: LiveApi, name: str) -> str:
     user = {"name": name, "domain": {"id": "default"}, "password": password}
     scope = {"project": {"name": name, "domain": {"id": "default"}}}
     body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
-    answer = requests.post(f"{live_api.url}/identity/v3/auth/tokens", json=body, timeout=30)
+    answer = requests.post(f"{live_api.url}/identity/v3/auth/tokens", json=body, timeout=120)
     return answer.headers["x-subject-token"]
 
 
@@ -41,7 +41,7 @@ class Sender:
         self.http.headers["X-Auth-Token"] = token_of(live_api, name)
 
     def call(self, method: str, path: str, **more: Any) -> requests.Response:
-        return self.http.request(method, f"{self.url}{path}", timeout=30, **more)
+        return self.http.request(method, f"{self.url}{path}", timeout=120, **more)
 
     def write(self, db: str, lines: str, *, query: str = "", **headers: str) -> requests.Response:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -119,8 +119,8 @@ def literal_snappy(raw: bytes) -> bytes:
 
 
 def test_the_server_says_that_it_is_there(admin: Sender) -> None:
-    assert requests.get(f"{admin.url}/v1/influxdb/ping", timeout=30).status_code == 204
-    assert requests.head(f"{admin.url}/v1/influxdb/ping", timeout=30).status_code == 204
+    assert requests.get(f"{admin.url}/v1/influxdb/ping", timeout=120).status_code == 204
+    assert requests.head(f"{admin.url}/v1/influxdb/ping", timeout=120).status_code == 204
 
 
 def test_a_database_is_a_resource_type_that_an_admin_makes(admin: Sender, demo: Sender) -> None:
@@ -210,7 +210,7 @@ def test_what_is_wrong_with_a_write_is_said(admin: Sender, db: str) -> None:
     assert admin.write(db, line, Content_Encoding="br").status_code == 400
     assert admin.call("POST", "/v1/influxdb/write", data=line).status_code == 400
     assert admin.write(db, "cpu,host=a v=1\0").status_code == 400
-    assert requests.post(f"{admin.url}/v1/influxdb/write?db={db}", data=line, timeout=30).status_code == 401
+    assert requests.post(f"{admin.url}/v1/influxdb/write?db={db}", data=line, timeout=120).status_code == 401
 
 
 def test_two_projects_may_have_a_host_of_one_name(admin: Sender, demo: Sender, db: str) -> None:

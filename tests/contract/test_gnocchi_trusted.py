@@ -67,7 +67,7 @@ def headers(user: str, project: str, roles: str) -> dict[str, str]:
 
 
 def status_of(url: str, path: str, sent: dict[str, str]) -> int:
-    return requests.get(f"{url}{path}", headers=sent, timeout=30).status_code
+    return requests.get(f"{url}{path}", headers=sent, timeout=120).status_code
 
 
 def test_gnocchis_own_client_needs_only_a_name_in_basic_mode(basic_url: str) -> None:
@@ -85,16 +85,16 @@ def test_gnocchis_own_client_needs_only_a_name_in_basic_mode(basic_url: str) -> 
 def test_a_user_of_basic_mode_sees_nothing_of_another(basic_url: str) -> None:
     alice, bob = f"alice{uuid4().hex[:8]}", f"bob{uuid4().hex[:8]}"
     body = {"archive_policy_name": "low"}
-    made = requests.post(f"{basic_url}/metric/v1/metric", headers=basic(alice), json=body, timeout=30)
+    made = requests.post(f"{basic_url}/metric/v1/metric", headers=basic(alice), json=body, timeout=120)
     metric = made.json()
     assert (metric["creator"], metric["created_by_user_id"], metric["created_by_project_id"]) == (alice, alice, "")
     path = f"/metric/v1/metric/{metric['id']}"
     assert status_of(basic_url, path, basic(alice)) == 200
     assert status_of(basic_url, path, basic(bob)) == 404
     assert status_of(basic_url, path, basic("admin")) == 200
-    listed = requests.get(f"{basic_url}/metric/v1/metric?creator={alice}", headers=basic("admin"), timeout=30).json()
+    listed = requests.get(f"{basic_url}/metric/v1/metric?creator={alice}", headers=basic("admin"), timeout=120).json()
     assert [one["id"] for one in listed] == [metric["id"]]
-    refused = requests.post(f"{basic_url}/metric/v1/archive_policy", headers=basic(alice), json={}, timeout=30)
+    refused = requests.post(f"{basic_url}/metric/v1/archive_policy", headers=basic(alice), json={}, timeout=120)
     assert refused.status_code == 403
 
 
@@ -176,7 +176,7 @@ def test_a_header_that_comes_twice_is_refused(headers_url: str) -> None:
     "encoded", ["", "!!!", "/////w==", base64.b64encode(b":x").decode(), base64.b64encode(b"a b:").decode()]
 )
 def test_a_basic_name_that_cannot_be_read_is_refused(basic_url: str, encoded: str) -> None:
-    answer = requests.get(f"{basic_url}/metric/v1/metric", headers={"Authorization": f"Basic {encoded}"}, timeout=30)
+    answer = requests.get(f"{basic_url}/metric/v1/metric", headers={"Authorization": f"Basic {encoded}"}, timeout=120)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Basic")
 
@@ -205,7 +205,7 @@ def test_tokens_are_good_beside_a_way_in(live_api: LiveApi, basic_url: str) -> N
     user = {"name": "demo", "domain": {"id": "default"}, "password": live_api.demo_password}
     scope = {"project": {"name": "demo", "domain": {"id": "default"}}}
     body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
-    issued = requests.post(f"{live_api.url}/identity/v3/auth/tokens", json=body, timeout=30)
+    issued = requests.post(f"{live_api.url}/identity/v3/auth/tokens", json=body, timeout=120)
     token = {"X-Auth-Token": issued.headers["x-subject-token"]}
     assert status_of(basic_url, "/metric/v1/metric", token) == 200
     assert status_of(basic_url, "/metric/v1/metric", {"X-Auth-Token": "wrong"}) == 401
@@ -243,6 +243,6 @@ def test_a_way_in_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_a_host_that_is_none_is_no_failure_of_ours(headers_url: str) -> None:
     sent = headers("u1", "p1", "admin") | {"Host": "[::1"}
     assert status_of(headers_url, "/metric/v1/archive_policy", sent) == 200
-    requests.post(f"{headers_url}/metric/v1/metric", headers=sent, json={"archive_policy_name": "low"}, timeout=30)
+    requests.post(f"{headers_url}/metric/v1/metric", headers=sent, json={"archive_policy_name": "low"}, timeout=120)
     assert status_of(headers_url, "/metric/v1/metric?limit=1", sent) == 200
     assert status_of(headers_url, "/alarming/v2/alarms?limit=1", sent) == 200

@@ -19,10 +19,9 @@ from schemathesis.specs.openapi.checks import (
 from api.context import ApiContext
 from api.native.routes import create_dialect
 from foundation.clock import utc_now
-from foundation.database import open_pool
 from foundation.ids import new_hex_id
 from foundation.settings import Settings
-from tests.conftest import migrated_database
+from tests.conftest import migrated_database, open_patient_pool
 from tests.contract.conftest import running_api, sign_in_accounts, spare_port
 
 EXAMPLES_EACH = 8
@@ -35,7 +34,7 @@ LEFT_OUT = {"/v1/stream", "/v1/session"}
 def native(cluster_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """An API with a database of its own, since nonsense that is accepted stays; its address and an admin's token."""
     with migrated_database(cluster_url, f"own_{new_hex_id()}") as database_url:
-        pool = open_pool(database_url, size_max=1, application_name="tests")
+        pool = open_patient_pool(database_url, size_max=1)
         password, _ = sign_in_accounts(pool)
         pool.close()
         port = spare_port()
@@ -44,7 +43,7 @@ def native(cluster_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             user = {"name": "admin", "domain": {"id": "default"}, "password": password}
             scope = {"project": {"name": "admin", "domain": {"id": "default"}}}
             body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
-            issued = requests.post(f"{url}/identity/v3/auth/tokens", json=body, timeout=30)
+            issued = requests.post(f"{url}/identity/v3/auth/tokens", json=body, timeout=120)
             yield url, issued.headers["x-subject-token"]
 
 
@@ -73,5 +72,5 @@ SCHEMA.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.N
 def test_every_answer_is_one_that_the_description_has(case: Any, native: tuple[str, str]) -> None:
     url, token = native
     case.headers["X-Auth-Token"] = token
-    response = case.call(base_url=url, timeout=30)
+    response = case.call(base_url=url, timeout=120)
     case.validate_response(response, checks=CHECKS)
