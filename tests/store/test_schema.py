@@ -5,6 +5,7 @@ import subprocess
 
 import psycopg
 
+from foundation.database import set_forms
 from foundation.ids import new_hex_id
 from tests.conftest import ROOT, migrate, migrated_database
 
@@ -14,6 +15,7 @@ SCHEMA = ROOT / "alembic" / "schema.sql"
 def dump_schema(url: str) -> str:
     """Describe the schema as text that depends on nothing but the schema: tables, columns, constraints, indexes, triggers, functions."""
     with psycopg.connect(url) as connection:
+        set_forms(connection)
         rows = connection.execute(DESCRIBE_SCHEMA).fetchall()
     return "\n".join(re.sub(r"\s+", " ", row[0]).strip() for row in rows) + "\n"
 
