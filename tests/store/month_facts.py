@@ -1,7 +1,7 @@
 """The facts of a random quarter of a random project, as they happen and before anybody tells them."""
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TypeAlias, TypeVar
@@ -132,10 +132,10 @@ def lives(calendar: Calendar) -> st.SearchStrategy[list[Fact]]:
 
 
 @st.composite
-def readings(draw: st.DrawFn, calendar: Calendar) -> list[Fact]:
+def readings(draw: st.DrawFn, calendar: Calendar) -> Sequence[Fact]:
     """What polls read: boots, resets, noise, polls that were missed, and an instant that is read again as something else."""
     boots: list[datetime | None] = [*draw(st.lists(instants(calendar), max_size=3)), None]
-    found: list[Fact] = []
+    found: list[Counted] = []
     for at, boot, step in draw(few_or_many(st.tuples(instants(calendar), st.sampled_from(boots), st.integers(-3, 20)))):
         seen_at = at if boot is None or at >= boot - DAY else boot + (boot - at)
         if seen_at < calendar.edges[-1]:
@@ -143,7 +143,8 @@ def readings(draw: st.DrawFn, calendar: Calendar) -> list[Fact]:
             elapsed_h = max(0, (seen_at - (boot or calendar.edges[0])) // timedelta(hours=1))
             value = max(0, 2**20 * (elapsed_h // 8 + step) + step)
             found.append(Counted(counter, boot, seen_at, value, is_adopted))
-    return found
+    again = draw(st.lists(st.tuples(st.sampled_from(found), st.integers(0, 2**23)), max_size=4)) if found else []
+    return [*found, *(replace(one, value=value) for one, value in again)]
 
 
 def emissions(calendar: Calendar) -> st.SearchStrategy[list[Fact]]:

@@ -1,11 +1,12 @@
 """A project whose quarter is told to the real services: its account and prices, and each fact as its source tells it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from time import monotonic, sleep
 from uuid import UUID, uuid5
 
 from billing.model import Authorship, Invoice, InvoiceLine, PriceVersion, PriceVersionId
@@ -19,13 +20,16 @@ from billing.service import (
 )
 from collectors.definitions.files import Catalogue, load_catalogue
 from collectors.listening import Message, take_messages
-from foundation.database import Pool, transaction
+from foundation.database import Pool, Transaction, transaction
 from foundation.ids import new_hex_id
 from foundation.interval import TimeInterval
 from metering.event_meters import resource_name_of
 from metering.model import LifecycleEvent, Sample, resource_id_of
 from metering.service import ingest_samples, record_lifecycle_event
+from metering.service.retention import Step
 from metering.service.rolling import dirty_shards, roll_up_shard, shard_lease
+from orchestration.retention import RetentionTerms, take_step
+from tests.conftest import PATIENCE_S
 from tests.event_builders import make_meter, send, wire
 from tests.notification_payloads import T0, a_volume
 from tests.notification_payloads import Told as Notification
@@ -203,7 +207,24 @@ def tell(project: Project, facts: Sequence[Fact]) -> None:
         messages = [message_of(project, fact) for fact in facts if isinstance(fact, Told)]
         if messages:
             assert take_messages(tx, messages, catalogue=catalogue(), now=now).dead == 0
-    project.told.extend(facts)
+        sealed_until = read_sealed_until(tx)
+    project.told.extend(facts_that_hold(project.told, facts, sealed_until=sealed_until))
+
+
+def facts_that_hold(told: Sequence[Fact], facts: Sequence[Fact], *, sealed_until: datetime) -> Iterator[Fact]:
+    """Leave out the readings that are no longer taken for what was told first, since the time that they are of is sealed."""
+    known = {(fact.counter, fact.boot, fact.at) for fact in told if isinstance(fact, Counted)}
+    for fact in facts:
+        if isinstance(fact, Counted) and fact.at < sealed_until and (fact.counter, fact.boot, fact.at) in known:
+            continue
+        yield fact
+
+
+def read_sealed_until(tx: Transaction) -> datetime:
+    """Return before which instant the store is sealed."""
+    row: tuple[datetime] | None = tx.execute("SELECT sealed_until FROM retention").fetchone()
+    assert row is not None
+    return row[0]
 
 
 def lifecycle_event(project: Project, fact: Lived) -> LifecycleEvent:
@@ -264,6 +285,22 @@ def message_of(project: Project, fact: Told) -> Message:
     own_id = str(uuid5(project.oracle.names.volumes[fact.volume], fact.at.isoformat()))
     told = Notification(kind, payload, (fact.at - T0).total_seconds(), message_id=own_id)
     return Message(told.body(), "cinder", "notifications.info")
+
+
+def retain(project: Project) -> None:
+    """Let all raw samples go that may, a year and a half later, as the workers do."""
+    terms = RetentionTerms(timedelta(days=400), timedelta(days=90))
+    give_up_at = monotonic() + PATIENCE_S
+    while monotonic() < give_up_at:
+        with transaction(project.pool) as tx:
+            step = take_step(tx, terms, now=project.afterwards + 500 * DAY)
+        if step is Step.NOTHING:
+            return
+        if step is Step.WAITING_FOR_ROLLUPS:
+            roll_up(project.pool)
+        elif step is Step.WAITING:
+            sleep(0.05)
+    raise AssertionError("retention came to no end")
 
 
 def roll_up(pool: Pool) -> None:
