@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Generator, Mapping, Sequence
@@ -17,11 +18,21 @@ from provision.kernel_modules import load_order
 from provision.umask import read_by_all
 
 META_PACKAGE = "linux-image-cloud-amd64"
-RECIPE = "1"
+RECIPE = "2"
 """Raised when the way the image is made changes other than in the files below."""
 RECIPE_FILES = Path(__file__).with_name("guest")
 BUSYBOX = Path("/bin/busybox")
+RESIZER = Path("/sbin/resize2fs")
+"""What a guest lets its root file system grow with; busybox has nothing for it."""
+LOADER = Path("/lib64/ld-linux-x86-64.so.2")
+LIBRARY = re.compile(r"(/\S+) \(0x")
+
 DISK_MIB = 256
+BLOCK_BYTES, JOURNAL_MIB, GROWS_TO_GIB, BYTES_A_FILE = 4_096, 8, 1_024, 65_536
+"""mke2fs would give so small a file system small blocks, by which it could grow to 32 GiB and no further. What it keeps free to grow to
+8 TiB does not fit into one transaction of so small a journal; what it writes while it grows is mostly room for files' inodes.
+"""
+
 KERNEL_COMMAND_LINE = "console=ttyS0 quiet no_timer_check tsc=unstable panic=5"
 """On a busy host that emulates, the kernel's test of its timer can fail though the timer is right (no_timer_check), and its measure of
 the processor's clock can be wrong by a factor, so that its seconds are not ours (tsc=unstable: it then takes the ACPI timer's)."""
@@ -259,6 +270,19 @@ def _install(source: Path, target: Path) -> None:
     target.chmod(0o755)
 
 
+def _install_with_libraries(program: Path, tree: Path) -> None:
+    """Put a program of this machine into the tree, and the libraries that its loader finds for it."""
+    if not program.is_file():
+        raise ProvisionError(
+            f"There is no {program} for the guest image.", mend="Run `apt-get install e2fsprogs` and run it again."
+        )
+    libraries = LIBRARY.findall(_run([LOADER, "--list", program], cwd=tree).decode())
+    for path in (program, *map(Path, libraries)):
+        target = tree / path.relative_to("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _install(path, target)
+
+
 ROOT_FOLDERS = ("bin", "sbin", "usr/bin", "usr/sbin", "etc/init.d", "etc/acpi/PWRF", "dev", "proc", "sys", "run", "tmp",
                 "root", "home", "mnt", "var/log", "var/tmp")  # fmt: skip
 ROOT_TEXTS: Mapping[str, str] = {
@@ -276,6 +300,7 @@ def _make_disk(target: Path, *, scratch: Path) -> None:
     for folder in ROOT_FOLDERS:
         (tree / folder).mkdir(parents=True)
     _install(BUSYBOX, tree / "bin/busybox")
+    _install_with_libraries(RESIZER, tree)
     for applet in _run([BUSYBOX, "--list-full"], cwd=scratch).decode().split():
         link = tree / applet
         if not link.exists() and link.parent.is_dir():
@@ -290,7 +315,9 @@ def _make_disk(target: Path, *, scratch: Path) -> None:
     _install(RECIPE_FILES / "end", tree / "etc/init.d/end")
     _install(RECIPE_FILES / "udhcpc.script", tree / "etc/udhcpc.script")
     _install(RECIPE_FILES / "power-button", tree / "etc/acpi/PWRF/00000080")
-    ext4 = ["-q", "-t", "ext4", "-L", "nephoscope-root", "-E", "root_owner=0:0,lazy_itable_init=0"]
+    largest = f"resize={GROWS_TO_GIB * 1024**3 // BLOCK_BYTES}"
+    ext4 = ["-q", "-t", "ext4", "-L", "nephoscope-root", "-E", f"root_owner=0:0,lazy_itable_init=0,{largest}"]
+    ext4 += ["-b", str(BLOCK_BYTES), "-i", str(BYTES_A_FILE), "-J", f"size={JOURNAL_MIB}"]
     _run(["mke2fs", *ext4, "-d", "root", "disk.raw", f"{DISK_MIB}M"], cwd=scratch)
     _run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "disk.raw", target], cwd=scratch)
 

@@ -20,9 +20,12 @@ from tests.contract.test_hypervisor import Bench, libvirt_bench, simulated_bench
 
 SMALL_MIB, LARGE_MIB = 24, 240
 WRITES_MUCH = b"""#!/bin/sh
+echo "room of $(($(df -m / | awk 'END {print $2}') / 100)) times 100 MiB"
 dd if=/dev/zero of=much bs=1M count=60 conv=fsync 2>/dev/null && echo "all written: $(wc -c <much)"
 """
 WRITTEN = "all written: 62914560"
+AS_FLAVOR_SAYS = "room of 10 times 100 MiB"
+"""The image has 256 MiB and the bench's guests have 1 GiB, of which the file system itself takes some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +97,5 @@ def test_a_guest_that_its_hosts_full_disk_stalls_says_so_and_goes_on_in_the_same
     assert LifecycleNotice(NoticeKind.RESUMED, spec.instance_id) in notices
     if not isinstance(bench.driver, SimulatedHypervisor):
         bench.wait_until(lambda: WRITTEN in bench.driver.console_output(spec.instance_id))
+        assert AS_FLAVOR_SAYS in bench.driver.console_output(spec.instance_id)
     bench.driver.delete_instance(spec.instance_id)

@@ -242,3 +242,30 @@ def test_the_hypervisor_s_user_reads_an_image_that_was_built_under_a_strict_umas
     subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", image.path(image.disk), raw], check=True)
     told = subprocess.run(["debugfs", "-R", "stat /etc", raw], capture_output=True, text=True, check=True).stdout
     assert "Mode:  0755" in told
+
+
+@pytest.mark.usefixtures("archive")
+def test_the_root_disk_can_grow_and_carries_all_that_its_resizer_needs(var: Path, tmp_path: Path) -> None:
+    image = build(var)
+    raw, tree = tmp_path / "raw", tmp_path / "tree"
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", image.path(image.disk), raw], check=True)
+    tree.mkdir()
+    subprocess.run(["debugfs", "-R", f"rdump / {tree}", raw], check=True, capture_output=True)
+    said = subprocess.run(["chroot", tree, "/sbin/resize2fs"], capture_output=True, text=True, check=False)
+    assert "Usage: /sbin/resize2fs" in said.stderr
+    os.truncate(raw, 300 * 1024**3)
+    subprocess.run(["resize2fs", raw], check=True, capture_output=True)
+    told = subprocess.run(["dumpe2fs", "-h", raw], capture_output=True, text=True, check=True).stdout
+    assert f"Block count:              {300 * 1024**3 // 4_096}\n" in told
+    subprocess.run(["e2fsck", "-fn", raw], check=True, capture_output=True)
+
+
+@pytest.mark.usefixtures("archive")
+def test_a_resizer_that_is_missing_is_told_with_its_mend(
+    var: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest_image, "RESIZER", tmp_path / "none")
+    with pytest.raises(ProvisionError) as told:
+        build(var)
+    assert "apt-get install e2fsprogs" in told.value.mend
+    assert left_in(var) == []
