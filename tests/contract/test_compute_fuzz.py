@@ -37,7 +37,7 @@ LAUNCH: dict[str, Any] = {
         "max_count": 2,
         "block_device_mapping_v2": [{"uuid": SERVER_ID, "source_type": "image", "destination_type": "local"}],
     },
-    "os:scheduler_hints": {"group": "x"},
+    "os:scheduler_hints": {"query": "x"},
 }
 BODIES: dict[str, Any] = {
     "POST /compute/v2.1/servers": LAUNCH,
