@@ -12,8 +12,9 @@ from starlette.testclient import TestClient
 
 from api.app import create_app, create_dialects
 from api.context import ApiContext
-from foundation.database import Pool, open_pool
+from foundation.database import Pool
 from foundation.settings import Settings
+from tests.conftest import open_patient_pool
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PLACEHOLDER = re.compile(r"\{[^}]*\}")
@@ -58,7 +59,7 @@ ODD_BODIES = (
 @pytest.fixture(scope="module")
 def own_pool(database_url: str) -> Iterator[Pool]:
     """A pool with one connection more than requests at once, so that one which leaks would be seen."""
-    opened = open_pool(database_url, size_max=2, application_name="hostile")
+    opened = open_patient_pool(database_url, size_max=2)
     yield opened
     opened.close()
 

@@ -26,12 +26,12 @@ from psycopg.conninfo import conninfo_to_dict
 from typer.testing import CliRunner
 
 from entrypoints.__main__ import command_line
-from foundation.database import Pool, open_pool, transaction
+from foundation.database import Pool, transaction
 from foundation.exposition import families_of, read_all
 from foundation.ids import new_hex_id
 from metering.model import resource_id_of
 from provision.rabbitmq import Broker, running_test_broker
-from tests.conftest import migrated_database
+from tests.conftest import migrated_database, open_patient_pool
 from tests.contract.conftest import spare_port
 from tests.notification_payloads import (
     Told,
@@ -45,8 +45,8 @@ from tests.notification_payloads import (
 )
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE_S = 60.0
-NOTIFIER_TIMEOUT_S = 60
+PATIENCE_S = 120.0
+NOTIFIER_TIMEOUT_S = 180
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +98,14 @@ def own_url(cluster_url: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def pool(own_url: str) -> Iterator[Pool]:
-    opened = open_pool(own_url, size_max=2, application_name="tests")
+    opened = open_patient_pool(own_url, size_max=2)
     yield opened
     opened.close()
 
 
 @contextmanager
 def opened(url: str) -> Generator[Pool]:
-    pool = open_pool(url, size_max=2, application_name="tests")
+    pool = open_patient_pool(url, size_max=2)
     try:
         yield pool
     finally:

@@ -25,6 +25,7 @@ from foundation.exposition import read_all
 from foundation.instruments import INSTRUMENTS
 from foundation.settings import Settings
 from orchestration.watch import DATABASE_UP, GAUGES, INVARIANT_VIOLATIONS
+from tests.conftest import open_patient_pool
 from tests.contract.conftest import LiveApi, running_api, spare_port
 
 ROOT = Path(__file__).parents[2]
@@ -158,7 +159,7 @@ def test_who_comes_through_a_proxy_or_a_foreign_name_needs_an_admins_token(
 def test_only_this_machine_may_read_without_a_token_unless_the_operator_says_otherwise(
     live_api: LiveApi, database_url: str, tmp_path: Path
 ) -> None:
-    pool = open_pool(database_url, size_max=2, application_name="test-metrics")
+    pool = open_patient_pool(database_url, size_max=2)
     settings = Settings(var=tmp_path)
     try:
         for cidrs, peer, status in (

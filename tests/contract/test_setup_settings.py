@@ -12,6 +12,7 @@ from provision.failures import ProvisionError
 from provision.installation import ROOT, Installation, this_installation
 from provision.python_environment import wanted_digest
 from provision.set_up import Step
+from tests.contract.conftest import spare_port
 
 SENTENCE = "NEPHO_POLL_INTERVAL_S=soon is not allowed: it takes a number from 1 to 3600"
 
@@ -55,7 +56,7 @@ def test_a_wrong_setting_is_told_as_soon_as_there_is_a_python_that_reads_setting
 def test_make_run_says_one_sentence_before_it_makes_anything(installation: Installation) -> None:
     installation.stamps.mkdir(parents=True, exist_ok=True)
     (installation.stamps / "venv").write_text(wanted_digest())
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NEPHO_LISTEN": "127.0.0.1:8798"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NEPHO_LISTEN": f"127.0.0.1:{spare_port()}"}
     command = [installation.python, "-m", "provision", "run"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
     assert ended.returncode == 1
