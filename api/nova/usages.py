@@ -45,7 +45,7 @@ def list_usages(request: Request, tx: RequestTransaction, caller: RequestCaller,
     """Sum up every project's use; for an admin."""
     period = read_period(request, view.now)
     page = read_lives(request, tx, caller=caller, project_id=None, period=period, view=view)
-    is_detailed = request.query_params.get("detailed", "").lower() in ("1", "true")
+    is_detailed = request.query_params.get("detailed") == "1"
     projects = groupby(sorted(page.lives, key=lambda life: life.project_id), key=lambda life: life.project_id)
     usages = [
         to_wire_usage(project_id, list(lives), period=period, is_detailed=is_detailed, now=view.now)

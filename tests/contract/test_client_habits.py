@@ -107,17 +107,6 @@ def test_an_admin_asks_for_deleted_servers_and_sees_no_others(client: TestClient
     ]
 
 
-def test_a_detailed_list_of_usages_counts_the_servers_as_clients_ask_for_it(
-    client: TestClient, cloud: StoryCloud
-) -> None:
-    admin = a_member(client, cloud, "admin")
-    cloud.rest()
-    usages = admin.ask("GET", "/os-simple-tenant-usage?detailed=True").json()["tenant_usages"]
-    counted = [server["instance_id"] for usage in usages for server in usage["server_usages"]]
-    assert admin.server_id in counted
-    assert "server_usages" not in admin.ask("GET", "/os-simple-tenant-usage").json()["tenant_usages"][0]
-
-
 def test_access_to_a_private_flavor_and_quotas_of_volumes_are_refused_in_a_sentence(member: Member) -> None:
     access = member.ask("POST", "/flavors/0/action", {"addTenantAccess": {"tenant": "x"}})
     assert access.status_code == 400
