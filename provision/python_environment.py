@@ -15,7 +15,7 @@ from provision.installation import ROOT, Installation
 
 SYSTEM_PYTHON = Path("/usr/bin/python3.11")
 REQUIREMENTS = ROOT / "requirements"
-RECIPE = "2"
+RECIPE = "3"
 
 
 def wanted_digest() -> str:
