@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from collections import Counter
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -46,6 +47,8 @@ LONG = (
     "tests/contract/test_aodh.py",
     "tests/store/test_retention.py",
     "tests/contract/test_gnocchi.py",
+    "tests/contract/test_native_schema_fuzz.py",
+    "tests/store/test_invoice_law.py",
 )
 """What begins next, so that none of them is left over at the end for one worker alone."""
 GROUP_OF_MODULE = {module: group for group, modules in SHARING.items() for module in modules}
@@ -90,11 +93,14 @@ SomeItem = TypeVar("SomeItem", bound=Item)
 
 
 def check_places(items: Sequence[Item]) -> None:
-    """Raise UsageError for a module whose tests are marked as sharing something and that is in no group."""
+    """Raise UsageError for a module whose tests are marked as sharing something and that is in no group, and for tests of one name."""
     marked = (item for item in items if any(item.get_closest_marker(mark) for mark in SHARING))
     lost = sorted({module_of(item.nodeid) for item in marked} - GROUP_OF_MODULE.keys())
     if lost:
         raise pytest.UsageError(f"{', '.join(lost)} uses what others use too: name it in SHARING of {__file__}")
+    twins = sorted(name for name, count in Counter(item.nodeid for item in items).items() if count > 1)
+    if twins:
+        raise pytest.UsageError(f"{', '.join(twins)}: several tests of this name, of which workers would run one only")
 
 
 def arrange(items: list[SomeItem]) -> None:

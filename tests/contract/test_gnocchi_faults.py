@@ -100,7 +100,7 @@ def test_a_name_that_is_taken_is_a_conflict_on_the_resource_and_a_fault_of_a_met
     assert refused(admin, "POST", f"/v1/resource/generic/{vm}/metric", {"load": low}) == (409, said)
     assert refused(admin, "POST", "/v1/metric", {"resource_id": vm, "name": "load", **low}) == (400, said)
     status, all_of_it = admin.send("POST", f"/v1/resource/generic/{vm}/metric", {"power": low})
-    assert (status, [one["name"] for one in all_of_it]) == (200, ["load", "power"])
+    assert (status, [one["name"] for one in all_of_it]) == (200, ["power", "load"])
 
 
 def test_only_json_comes_and_goes(admin: Person) -> None:
