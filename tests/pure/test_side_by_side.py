@@ -64,7 +64,7 @@ def test_a_test_that_is_marked_as_sharing_and_in_no_group_is_named() -> None:
 
 
 def test_tests_of_one_name_are_refused_since_workers_would_run_one_of_them() -> None:
-    with pytest.raises(pytest.UsageError, match="tests/a.py::b: several"):
+    with pytest.raises(pytest.UsageError, match=r"tests/a\.py::b: several"):
         side_by_side.check_places([Collected("tests/a.py::b"), Collected("tests/a.py::c"), Collected("tests/a.py::b")])
 
 
