@@ -79,7 +79,7 @@ def test_a_guest_that_its_hosts_full_disk_stalls_says_so_and_goes_on_in_the_same
     boot = bench.observed(spec).boot_epoch
     host.fill(spec)
     bench.wait_until(lambda: bench.observed(spec).is_stalled)
-    assert LifecycleNotice(NoticeKind.STALLED, spec.instance_id, StopReason.DISK_FULL) in notices
+    bench.wait_until(lambda: LifecycleNotice(NoticeKind.STALLED, spec.instance_id, StopReason.DISK_FULL) in notices)
     assert bench.observed(spec).boot_epoch == boot
     assert bench.driver.free_disk_mib() == 0
 
@@ -94,7 +94,7 @@ def test_a_guest_that_its_hosts_full_disk_stalls_says_so_and_goes_on_in_the_same
     bench.driver.start_instance(spec)
     now = bench.observed(spec)
     assert (now.power_state, now.reason, now.boot_epoch) == (PowerState.RUNNING, StopReason.NONE, boot)
-    assert LifecycleNotice(NoticeKind.RESUMED, spec.instance_id) in notices
+    bench.wait_until(lambda: LifecycleNotice(NoticeKind.RESUMED, spec.instance_id) in notices)
     if not isinstance(bench.driver, SimulatedHypervisor):
         bench.wait_until(lambda: WRITTEN in bench.driver.console_output(spec.instance_id))
         assert AS_FLAVOR_SAYS in bench.driver.console_output(spec.instance_id)
